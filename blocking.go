@@ -1,0 +1,296 @@
+package executor
+
+import (
+	"context"
+	"time"
+)
+
+// Blocking and the lending of slots. Invariants, see ARCHITECTURE:
+//
+//	B1 A runner publishes BLOCKED before it looks at the queues (B2); whoever publishes a task looks
+//	   for BLOCKED runners afterwards. So one of the two sees the other.
+//	B3 A slot changes hands only by the CAS that moves its holder's word from BLOCKED to TAKEN.
+//	B4 Coming back never waits: own slot, else a free slot, else surplus.
+//	B5 Runners in user code outside Blocking are at most slots + surplus, and every surplus, lent-away
+//	   or yielded runner has one of MaxSpares credits.
+
+// The Blocking word of a runner: epoch<<4 | denied<<3 | kind<<2 | phase. The epoch makes two visits
+// to BLOCKED different, so that a retaker can not take a slot for a visit that is over.
+const (
+	phaseRunning = 0
+	phaseBlocked = 1 // the slot may be taken away
+	phaseTaken   = 2 // the runner has no slot
+	phaseMask    = 3
+
+	kindBlocking = 0
+	kindWait     = 1 << 2
+	deniedBit    = 1 << 3 // somebody wanted the slot, but there was no spare: counted
+	oneEpoch     = 1 << 4
+)
+
+// shortCall is how long a call inside Blocking may last to be left alone: below it, a hand-off costs
+// more than it brings.
+const shortCall = 5 * time.Microsecond
+
+// sampleEvery is how many Blocking calls share one measurement of their length.
+const sampleEvery = 16
+
+// Blocking runs fn and lends the task's slot to other tasks meanwhile. Wrap calls in it that block
+// the goroutine or its thread: cgo, file and network I/O, locks, channels. It returns when fn does and
+// never waits for a slot: until the next task boundary there may be one task more than slots.
+//
+// The slot goes to a spare runner when work is queued, at once or when the next task arrives;
+// WithMaxSpares bounds the spares. When none is left, fn runs all the same and keeps the slot, which
+// Stats counts as Uncompensated. A call that lends nothing costs about 10 ns. Nested calls, and calls
+// outside of a task, just run fn. The task is recognised by its goroutine, so any ctx will do; the
+// task's own is the fastest.
+func Blocking(ctx context.Context, fn func()) {
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	if fn == nil {
+		panic(errNilFunc)
+	}
+	r := currentRunner(ctx)
+	if r == nil || r.blocking > 0 {
+		fn()
+		return
+	}
+	r.blockFor(fn)
+}
+
+// blockFor runs fn with the slot lent. The runner is not blocking yet.
+func (r *runner) blockFor(fn func()) {
+	if r.calls++; r.calls%sampleEvery == 1 {
+		start := time.Now()
+		defer func() { r.e.lastCall.Store(int64(time.Since(start))) }()
+	}
+	r.blocking = 1
+	r.enter(kindBlocking)
+	defer r.leaveBlocking()
+	fn()
+}
+
+func (r *runner) leaveBlocking() {
+	r.blocking = 0
+	r.leave()
+}
+
+// enter lends the runner's slot: publish, then look (B1).
+func (r *runner) enter(kind uint64) {
+	e := r.e
+	r.takeGift()
+	word := r.word.Load()&^(oneEpoch-1) + oneEpoch | kind
+	if r.slot == nil {
+		e.idle.mu.Lock()
+		if !r.takeGift() {
+			e.leaveSurplus(r)
+		}
+		e.idle.mu.Unlock()
+	}
+	if r.slot == nil {
+		r.word.Store(word | phaseTaken)
+		return
+	}
+	word |= phaseBlocked
+	r.word.Store(word)
+	state := e.word.Load() // pairs with the load in notify (B1, P1)
+	if state&lent == 0 {
+		state = e.word.Or(lent)
+	}
+	if state&(searchingMask|freeMask) != 0 || !e.hasWork() { // (B2)
+		return
+	}
+	if kind == kindWait || e.lastCall.Load() >= int64(shortCall) {
+		e.retake(r, word, true)
+	} else {
+		e.watch() // the keeper takes the slot if the call turns out to be long
+	}
+}
+
+// leave takes the slot back, without waiting (B4).
+func (r *runner) leave() {
+	for {
+		word := r.word.Load()
+		switch word & phaseMask {
+		case phaseRunning: // a task run in place inside Blocking ended by Goexit
+			return
+		case phaseBlocked:
+			if r.word.CompareAndSwap(word, word&^phaseMask|phaseRunning) { // against retake (B3)
+				return
+			}
+		case phaseTaken:
+			if r.slot != nil { // it was taken meanwhile, with a credit in our name
+				r.release()
+				r.credit = true
+			}
+			r.findSlot()
+			r.word.Store(word&^phaseMask | phaseRunning)
+			return
+		}
+	}
+}
+
+// findSlot gets a free slot for a runner that lost its own, or makes it surplus.
+func (r *runner) findSlot() {
+	e := r.e
+	e.idle.mu.Lock()
+	if len(e.idle.free) == 0 {
+		e.idle.surplus.push(r)
+		e.word.Or(debt)
+		e.idle.mu.Unlock()
+		return
+	}
+	s := e.popFree()
+	e.idle.mu.Unlock()
+	r.adopt(s)
+	r.returnCredit()
+}
+
+// retake moves the slot of h, whose word is given, to another runner. It needs a credit, for h is a
+// runner beyond the slots from then on. When there is none left, a yielded runner can still have the
+// slot: it stops being beyond the slots, and its credit becomes h's.
+func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
+	var yielded *resume
+	if !e.credits.TryAcquire(1) {
+		if yielded = e.inject.takeResume(); yielded == nil {
+			e.deny(h, word)
+			return false
+		}
+	}
+	if !h.word.CompareAndSwap(word, word&^phaseMask|phaseTaken) { // (B3)
+		if yielded != nil {
+			e.inject.addResume(yielded)
+			e.notify()
+		} else {
+			e.returnCredit()
+		}
+		return false
+	}
+	s := h.held.Load()
+	e.outside.handoffs.Add(1)
+	if yielded != nil {
+		yielded.r.token <- s
+	} else {
+		e.staff(s, byRunner)
+	}
+	return true
+}
+
+// deny counts that a blocked runner keeps its slot although somebody wants it.
+func (e *Executor) deny(h *runner, word uint64) {
+	if word&deniedBit == 0 && h.word.CompareAndSwap(word, word|deniedBit) {
+		e.outside.uncompensated.Add(1)
+	}
+	e.denied.Store(true)
+}
+
+// retakeBlocked looks for a slot whose holder is blocked and gives it to a runner that will search.
+func (e *Executor) retakeBlocked() {
+	e.word.And(^uint64(lent)) // first, so that a runner that blocks meanwhile is not forgotten
+	slots := *e.slots.Load()
+	start := int(e.rotate.Add(1))
+	for i := range slots {
+		h := slots[(start+i)%len(slots)].holder.Load()
+		if h == nil {
+			continue
+		}
+		word := h.word.Load()
+		if word&phaseMask != phaseBlocked {
+			continue
+		}
+		if e.retake(h, word, false) {
+			e.word.Or(lent) // there may be more
+			return
+		}
+		if e.denied.Load() { // returnCredit sets lent again
+			return
+		}
+		e.word.Or(lent)
+	}
+}
+
+// returnCredit gives one place among the spares back. Somebody may have been denied one, or a task
+// may be waiting for a slot that can be lent now.
+func (e *Executor) returnCredit() {
+	e.credits.Release(1)
+	if e.denied.Swap(false) {
+		e.word.Or(lent)
+		if e.hasWork() {
+			e.notify()
+		}
+	}
+}
+
+func (r *runner) returnCredit() {
+	if r.credit {
+		r.credit = false
+		r.e.returnCredit()
+	}
+}
+
+// repay gives a slot to a surplus runner, which has one again from then on. It may be in the middle of
+// its task, and finds the slot when it looks. Caller holds idle.mu, and calls notify afterwards.
+func (e *Executor) repay(s *slot) {
+	x := e.idle.surplus.pop()
+	if e.idle.surplus.top == nil {
+		e.word.And(^uint64(debt))
+	}
+	s.holder.Store(x)
+	x.gift.Store(s)
+	e.credits.Release(1)
+	if e.denied.Swap(false) {
+		e.word.Or(lent)
+	}
+}
+
+// leaveSurplus takes a runner off the surplus list, if it is there. Caller holds idle.mu.
+func (e *Executor) leaveSurplus(r *runner) {
+	if r.list != &e.idle.surplus {
+		return
+	}
+	e.idle.surplus.remove(r)
+	if e.idle.surplus.top == nil {
+		e.word.And(^uint64(debt))
+	}
+}
+
+// takeGift adopts a slot that repaid this runner. The giver has returned its credit.
+func (r *runner) takeGift() bool {
+	if r.slot != nil || r.gift.Load() == nil {
+		return false
+	}
+	r.adopt(r.gift.Swap(nil))
+	r.credit = false
+	return true
+}
+
+// settle repays, at a task boundary, what coming back from Blocking without a slot has borrowed: a
+// surplus runner stops being one, and a runner with a slot gives it to one that has none.
+func (r *runner) settle() {
+	e := r.e
+	if r.slot == nil {
+		e.idle.mu.Lock()
+		if !r.takeGift() {
+			e.leaveSurplus(r)
+		}
+		e.idle.mu.Unlock()
+		r.returnCredit()
+		if r.slot == nil {
+			return
+		}
+	}
+	e.idle.mu.Lock()
+	if e.idle.surplus.top == nil {
+		e.idle.mu.Unlock()
+		return
+	}
+	if len(e.idle.free) > 0 {
+		e.repay(e.popFree())
+	} else {
+		e.repay(r.slot)
+		r.release()
+	}
+	e.idle.mu.Unlock()
+	e.notify()
+}

@@ -1,0 +1,108 @@
+package executor
+
+import "context"
+
+// Budgets. The keeper, not the task, reads the clock: when a task has run for its budget while others
+// wait, the keeper writes the runner's progress count into the runner's flag (plus one, so that zero
+// means no flag). A flag that was meant for an earlier task does not match any more and is ignored, and
+// a leaked context only reads it.
+
+// Checkpoint is for long loops inside a task: it returns ctx's error if ctx is done, and otherwise lets
+// other tasks go first if this one has used its budget (WithBudget) and others wait. Hold no lock
+// across it. Outside of a task, or with a context that does not stem from the calling task's, it only
+// checks ctx. It costs about 4 ns while the budget lasts.
+func Checkpoint(ctx context.Context) error {
+	tc, ok := ctx.(*taskContext)
+	if !ok {
+		return checkpointWrapped(ctx)
+	}
+	if tc.Err() != nil {
+		return errorOf(tc)
+	}
+	if tc.r.flagged.Load() != 0 {
+		tc.r.checkpoint()
+	}
+	return nil
+}
+
+// checkpointWrapped is Checkpoint for a context made from a task's.
+func checkpointWrapped(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	if tc := taskOf(ctx); tc != nil && tc.r.flagged.Load() != 0 {
+		tc.r.checkpoint()
+	}
+	return nil
+}
+
+func (r *runner) checkpoint() {
+	if !r.isCurrent() {
+		return
+	}
+	meant := r.flagged.Swap(0) == r.count.progress()+1
+	if meant && r.blocking == 0 {
+		r.yield()
+	}
+}
+
+// Yield lets other tasks go first, if any wait: the task goes to the end of the injector and continues
+// when its turn comes. Otherwise, or when MaxSpares tasks have yielded or lent their slots, it does
+// nothing. It returns ctx's error if ctx is done. Hold no lock across it. Like Checkpoint it goes by
+// ctx alone.
+func Yield(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	if tc := taskOf(ctx); tc != nil && tc.r.isCurrent() && tc.r.blocking == 0 {
+		tc.r.yield()
+	}
+	return nil
+}
+
+// yield gives the slot away and parks until somebody who takes the runner's entry from the injector
+// hands over theirs. Nothing runs on top of the yielder's stack meanwhile.
+func (r *runner) yield() {
+	e := r.e
+	r.takeGift()
+	s := r.slot
+	if !e.othersWait(s) {
+		return
+	}
+	switch {
+	case s == nil: // surplus: it has a credit, and giving up running is just what it owes
+		e.idle.mu.Lock()
+		if r.takeGift() {
+			e.idle.mu.Unlock()
+			return
+		}
+		e.leaveSurplus(r)
+		e.idle.mu.Unlock()
+	case !e.credits.TryAcquire(1):
+		return
+	}
+	r.count.yields.inc()
+	r.release()
+	e.inject.addResume(&resume{r})
+	if s != nil {
+		e.staff(s, true)
+	} else {
+		e.notify()
+	}
+	r.adopt(<-r.token)
+	r.credit = false // whoever gave the slot returned the credit
+}
+
+// othersWait reports whether queued tasks wait for a slot.
+func (e *Executor) othersWait(own *slot) bool {
+	if e.inject.size.Load() > 0 || own != nil && own.len() > 0 {
+		return true
+	}
+	return e.word.Load()&(searchingMask|freeMask) == 0 && e.hasWork()
+}

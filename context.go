@@ -1,0 +1,190 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// taskContext is the context of a task: a parent, and the runner that executes the task. It never
+// changes, so one value serves all tasks of a runner that have the same parent.
+//
+// A context leaks: a task may hand it to any goroutine. So holding one proves nothing. Who asks
+// for the runner compares it with the calling goroutine (runner.isCurrent) before touching
+// anything that only the runner may touch (O1).
+type taskContext struct {
+	parent context.Context
+	r      *runner
+	done   atomic.Pointer[link] // the context that Done comes from, once somebody asked
+}
+
+type taskContextKey struct{}
+
+// taskOf returns the task context that ctx is or wraps, or nil.
+func taskOf(ctx context.Context) *taskContext {
+	if tc, ok := ctx.(*taskContext); ok {
+		return tc
+	}
+	tc, _ := ctx.Value(taskContextKey{}).(*taskContext)
+	return tc
+}
+
+// parentOf returns the context that a child submitted with ctx gets as its parent: never a task
+// context itself, or tasks that submit themselves again would build an endless chain.
+func parentOf(ctx context.Context) context.Context {
+	if tc, ok := ctx.(*taskContext); ok {
+		return tc.parent
+	}
+	return ctx
+}
+
+// FromContext returns the executor whose task ctx belongs to.
+func FromContext(ctx context.Context) (*Executor, bool) {
+	if ctx == nil {
+		return nil, false
+	}
+	if tc := taskOf(ctx); tc != nil {
+		return tc.r.e, true
+	}
+	return nil, false
+}
+
+func (c *taskContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
+
+// Done is closed when the parent is done and when Close ends the executor's tasks.
+func (c *taskContext) Done() <-chan struct{} { return c.link().ctx.Done() }
+
+func (c *taskContext) Err() error {
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	if c.r.e.word.Load()&stopping != 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Value answers from the parent, but for two questions. Its own key leads back here. And the
+// context package asks for the cancelable context that Done comes from; answering that lets
+// WithCancel and WithTimeout attach to it directly instead of starting a goroutine each.
+func (c *taskContext) Value(key any) any {
+	if _, own := key.(taskContextKey); own {
+		return c
+	}
+	l := c.done.Load()
+	if l == nil && c.r.e.word.Load()&stopping != 0 {
+		l = c.link() // so that context.Cause finds ErrClosed
+	}
+	if l != nil {
+		if v := l.ctx.Value(key); v == any(l.ctx) {
+			return v
+		}
+	}
+	return c.parent.Value(key)
+}
+
+func (c *taskContext) String() string { return "executor.taskContext(" + c.r.e.name + ")" }
+
+// link is a context that is canceled with a parent or by Close, whichever is first.
+type link struct {
+	ctx    context.Context // a standard cancelable context
+	cancel context.CancelCauseFunc
+	stop   func() bool // forgets the parent; nil for the root
+}
+
+func (c *taskContext) link() *link {
+	if l := c.done.Load(); l != nil {
+		return l
+	}
+	c.done.CompareAndSwap(nil, c.r.e.links.of(c.parent))
+	return c.done.Load()
+}
+
+// linkTable holds one link per distinct parent Done channel, so that the million tasks of one
+// long-lived parent share one. A link leaves the table when its parent ends; Close cancels the rest.
+type linkTable struct {
+	mu     sync.Mutex
+	root   *link // for parents that can not end
+	links  map[<-chan struct{}]*link
+	closed bool
+}
+
+// newRoot returns the link of all parents that can not end.
+func newRoot() *link {
+	l := &link{}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	return l
+}
+
+func (t *linkTable) of(parent context.Context) *link {
+	done := parent.Done()
+	if done == nil {
+		return t.root
+	}
+	t.mu.Lock()
+	l := t.links[done]
+	t.mu.Unlock()
+	if l != nil {
+		return l
+	}
+
+	// Made outside of the lock, because it calls methods of the parent.
+	l = &link{}
+	l.ctx, l.cancel = context.WithCancelCause(parent)
+	l.stop = context.AfterFunc(parent, func() { t.forget(done, l) })
+
+	t.mu.Lock()
+	other, closed := t.links[done], t.closed
+	if other == nil && !closed {
+		if t.links == nil {
+			t.links = make(map[<-chan struct{}]*link)
+		}
+		t.links[done] = l
+	}
+	t.mu.Unlock()
+	switch {
+	case closed:
+		l.end()
+	case other != nil:
+		l.end()
+		return other
+	case parent.Err() != nil: // its end may have come before the entry
+		t.forget(done, l)
+	}
+	return l
+}
+
+func (t *linkTable) forget(done <-chan struct{}, l *link) {
+	t.mu.Lock()
+	if t.links[done] == l {
+		delete(t.links, done)
+	}
+	t.mu.Unlock()
+}
+
+// end cancels the link and detaches it from its parent.
+func (l *link) end() {
+	l.stop()
+	l.cancel(ErrClosed)
+}
+
+// close cancels every task context of the executor.
+func (t *linkTable) close() {
+	t.mu.Lock()
+	t.closed = true
+	links := t.links
+	t.links = nil
+	t.mu.Unlock()
+	t.root.cancel(ErrClosed)
+	for _, l := range links {
+		l.end()
+	}
+}
+
+// sameContext reports whether a and b are the same interface value, word for word. Unlike == it
+// can not panic on contexts of an incomparable type.
+func sameContext(a, b context.Context) bool {
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
+}

@@ -1,0 +1,75 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+var (
+	// ErrClosed is returned for work that arrives after Shutdown or Close began, and is the
+	// error of tasks that Close dropped before they started.
+	ErrClosed = errors.New("executor: closed")
+
+	// ErrQueueFull is returned by TryGo and TrySubmit at the queue limit, and by Go inside a task
+	// when even twice the limit is queued.
+	ErrQueueFull = errors.New("executor: queue full")
+
+	// ErrGoexit is the error of a task that ended by runtime.Goexit (or testing's FailNow).
+	ErrGoexit = errors.New("executor: task called runtime.Goexit")
+
+	// ErrInTask is returned by Shutdown, Close and Quiesce when a task of the same executor calls
+	// them: they wait for that very task.
+	ErrInTask = errors.New("executor: called from a task of the same executor")
+)
+
+// PanicError is how a panic in a task reaches whoever waits for the task. It is never wrapped in
+// another PanicError on its way through nested tasks.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // the stack of the goroutine that panicked, from inside the panic
+}
+
+// Error returns the panic value and the original stack.
+func (p *PanicError) Error() string {
+	return fmt.Sprintf("executor: task panicked: %v\n\n%s", p.Value, p.Stack)
+}
+
+// Unwrap returns the panic value if it is an error.
+func (p *PanicError) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
+// asPanicError wraps what recover returned. It is called while the panicking stack still stands.
+func asPanicError(value any) *PanicError {
+	if p, ok := value.(*PanicError); ok {
+		return p
+	}
+	return &PanicError{Value: value, Stack: debug.Stack()}
+}
+
+// contextError is the error of a done context: it is both ctx.Err() and context.Cause(ctx).
+type contextError struct{ err, cause error }
+
+func (c *contextError) Error() string   { return fmt.Sprintf("%v: %v", c.err, c.cause) }
+func (c *contextError) Unwrap() []error { return []error{c.err, c.cause} }
+
+// errorOf returns the error of a context that is done, matching both Err and Cause.
+func errorOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || cause == nil || err == cause {
+		return err
+	}
+	return &contextError{err, cause}
+}
+
+var (
+	errNilContext  = errors.New("executor: nil context")
+	errNilFunc     = errors.New("executor: nil function")
+	errNilExecutor = errors.New("executor: nil Executor")
+	errNilFuture   = errors.New("executor: nil Future")
+	errNilGroup    = errors.New("executor: nil Group")
+	errNilBulkhead = errors.New("executor: nil Bulkhead")
+)

@@ -1,0 +1,145 @@
+package executor
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Executor runs tasks on a bounded number of slots. Its methods may be called from any goroutine. The
+// zero value is not usable; New makes one, and Shutdown or Close ends it.
+type Executor struct {
+	word  atomic.Uint64 // the state word, see park.go
+	_     [120]byte
+	slots atomic.Pointer[[]*slot] // what thieves see; written under idle.mu
+	size  atomic.Int32            // slots that are not to be retired
+	_     [112]byte
+
+	inject injector
+
+	idle   idle
+	keeper keeper
+	group  sync.WaitGroup // the keeper and all runners
+
+	credits  *semaphore.Weighted // WithMaxSpares: runners beyond the slots
+	denied   atomic.Bool         // somebody was refused a credit since the last one came back
+	lastCall atomic.Int64        // length of the last measured Blocking call, ns
+	rotate   atomic.Uint32       // where retakers start to look
+	seed     atomic.Uint64       // of the runners' random numbers
+
+	registry registry
+	outside  outsideCounters
+	links    linkTable
+	quiet    quiet
+	life     life
+
+	cfg     config
+	name    string
+	labels  context.Context // carries the profiler labels of runners
+	metrics func() error    // unregisters the instruments
+}
+
+// New makes an executor. It reports every bad option at once (errors.Join). It starts one goroutine;
+// runners start when tasks arrive. The executor must be ended with Shutdown or Close.
+func New(opts ...Option) (*Executor, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	checkFastID()
+	e := &Executor{cfg: cfg, name: names.take(cfg.name)}
+	e.labels = labelsOf(e.name)
+	e.links.root = newRoot()
+	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
+	e.lastCall.Store(math.MaxInt64) // unknown counts as long
+	e.keeper = keeper{e: e, wake: make(chan struct{}, 1)}
+	e.life.done = make(chan struct{})
+
+	n := cfg.slots
+	if n == 0 {
+		n = followQuota()
+	}
+	e.inject.limit = cfg.queueLimit
+	if cfg.queueLimit == 0 {
+		e.inject.limit = 1024 * n
+	}
+	e.slots.Store(&[]*slot{})
+	e.resize(n)
+	e.metrics = e.registerMetrics()
+
+	e.group.Add(1)
+	go e.keeper.main()
+	return e, nil
+}
+
+// Go starts fn as a task with a context made from ctx: its values, deadline and cancellation, and done
+// when Close ends the executor too. When the queue is full, Go waits for room until ctx is done. Inside
+// a task the child goes to the slot's own deque, and Go never deadlocks: see WithQueueLimit.
+//
+// It returns nil exactly if the task was accepted. Errors: ctx's, ErrClosed, and inside a task
+// ErrQueueFull when twice the queue limit is queued. A task whose ctx is done before it starts is
+// never started. Steady-state cost: no allocation.
+func (e *Executor) Go(ctx context.Context, fn func(context.Context)) error {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return err
+	}
+	return e.start(ctx, bare(fn), true)
+}
+
+// TryGo is Go without waiting: at the queue limit it returns ErrQueueFull, inside a task too.
+func (e *Executor) TryGo(ctx context.Context, fn func(context.Context)) error {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return err
+	}
+	return e.start(ctx, bare(fn), false)
+}
+
+// valid checks the arguments that almost every call has.
+func (e *Executor) valid(ctx context.Context, nilFunc bool) error {
+	switch {
+	case e == nil:
+		return errNilExecutor
+	case ctx == nil:
+		return errNilContext
+	case nilFunc:
+		return errNilFunc
+	}
+	return nil
+}
+
+// slotCount returns the number of slots.
+func (e *Executor) slotCount() int { return int(e.size.Load()) }
+
+// names are the names of the live executors in the process. Two instruments with the same attributes
+// would be added up, so no name is used twice at once.
+var names nameTable
+
+type nameTable struct {
+	mu    sync.Mutex
+	taken map[string]bool
+}
+
+// take returns name, or name with the first free suffix "-2", "-3", and so on.
+func (t *nameTable) take(name string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken == nil {
+		t.taken = make(map[string]bool)
+	}
+	unique := name
+	for n := 2; t.taken[unique]; n++ {
+		unique = name + "-" + strconv.Itoa(n)
+	}
+	t.taken[unique] = true
+	return unique
+}
+
+func (t *nameTable) give(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.taken, name)
+}

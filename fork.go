@@ -1,0 +1,202 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
+
+// Fork and join. A forked child is a record that is used again and again, from a free list on its
+// runner: forking allocates nothing but the caller's closure. One word tells its state; the number in
+// front of it says which use is meant, so that a queue entry or a Forked value of an earlier use is
+// recognised (F1).
+
+// The state of a forked child: use<<8 | flags | phase.
+const (
+	forkQueued  = 0
+	forkRunning = 1
+	forkDone    = 2
+	forkPhase   = 3
+
+	forkJoined  = 1 << 2 // Join was called: only one caller sets it
+	forkAwaited = 1 << 3 // the joiner waits for signal
+	forkOrphan  = 1 << 4 // its task ended without joining it
+	forkUse     = 1 << 8
+)
+
+// forkNode is the part of a forked child that does not depend on its type.
+type forkNode struct {
+	state  atomic.Uint64
+	r      *runner // whose task forked it, and whose free list it is on; nil outside of tasks
+	parent context.Context
+	slot   *slot  // in whose deque it was queued
+	at     uint32 // the index there
+	depth  int // of the task that forked it, on r's stack
+	failed *PanicError
+	signal chan struct{} // set by a joiner before forkAwaited
+
+	listed     bool // in r.forks
+	prev, next *forkNode
+}
+
+// forked is a forked child with its function and result.
+type forked[T any] struct {
+	forkNode
+	fn       func(context.Context) T
+	val      T
+	returned bool
+}
+
+// Forked is a child started by Fork.
+type Forked[T any] struct {
+	f   *forked[T]
+	use uint64
+}
+
+var (
+	errJoinTwice = errors.New("executor: Forked.Join: joined before")
+	errNoFork    = errors.New("executor: Forked.Join: not made by Fork")
+)
+
+// Fork starts fn as a child of the calling task, on its slot's own deque, where an idle slot may steal
+// it. The child belongs to the task: it is never dropped, and sees its ctx done when the task's is.
+// Where it can not be queued (outside of a task, inside Blocking, deque full, executor closed) Fork runs
+// it before it returns. A child that is never joined runs all the same; its panic is then counted and
+// logged. Cost: about 20 ns, and no allocation but the closure.
+func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	if fn == nil {
+		panic(errNilFunc)
+	}
+	tc := taskOf(ctx)
+	if tc == nil || !tc.r.isCurrent() {
+		f := &forked[T]{fn: fn}
+		f.runOutside(ctx)
+		return Forked[T]{f, 0}
+	}
+	r := tc.r
+	f := forkPoolOf[T](r).get(r)
+	f.fn = fn
+	use := f.state.Load() &^ (forkUse - 1)
+	parent := parentOf(ctx)
+	f.parent = parent
+	if !r.pushFork(entry{job: f, ctx: parent, gen: use}, &f.forkNode) {
+		r.count.submitted.inc()
+		f.state.Store(use | forkRunning)
+		r.inPlace(func() { f.run(r, f.parent) })
+	}
+	return Forked[T]{f, use}
+}
+
+// pushFork puts a child on the own deque, if that has room.
+func (r *runner) pushFork(en entry, n *forkNode) bool {
+	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
+		return false
+	}
+	d := &r.slot.deque
+	if d.room() == 0 {
+		return false
+	}
+	n.slot, n.at = r.slot, d.next
+	r.count.submitted.inc() // before anybody can run it (L1)
+	d.push(en)
+	r.e.notify()
+	return true
+}
+
+// Join returns the child's result, once; a second Join panics. If nobody has started the child, Join
+// runs it on the spot; otherwise it waits with the slot lent. If the child panicked, Join panics with its
+// *PanicError; if it called Goexit, with a *PanicError around ErrGoexit.
+func (c Forked[T]) Join(ctx context.Context) T {
+	f := c.f
+	if f == nil {
+		panic(errNoFork)
+	}
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	r := f.r
+	if r == nil || !r.isCurrent() {
+		r = currentRunner(ctx)
+	}
+	if r == nil || !f.joinInPlace(r, c.use) {
+		f.joinElsewhere(r, c.use)
+	}
+	val, failed := f.val, f.failed
+	f.recycle(r)
+	if failed != nil {
+		panic(failed)
+	}
+	return val
+}
+
+// joinInPlace runs the child on r if nobody has started it.
+func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
+	queued := use | forkQueued
+	if state := f.state.Load(); state&^forkOrphan != queued || f.r == nil || r.e != f.r.e {
+		return false
+	}
+	popped := false
+	if r.slot == f.slot && r.slot != nil && r.blocking == 0 && r.slot.next == f.at+1 {
+		// Our own newest entry. Taking it off first leaves no dead entry behind.
+		en, ok := r.slot.pop()
+		if ok && (en.job != job(f) || en.gen != use) {
+			r.slot.push(en)
+		} else {
+			popped = ok
+		}
+	}
+	for {
+		state := f.state.Load()
+		if state&^forkOrphan != queued {
+			if popped { // another task joined it at the same time, and counted a dead entry
+				r.e.inject.dead.Add(-1)
+			}
+			return false
+		}
+		if f.state.CompareAndSwap(state, state|forkRunning|forkJoined) {
+			break
+		}
+	}
+	if !popped {
+		r.e.bury()
+	} else if r.e.inject.dead.Load() > 0 {
+		r.trim()
+	}
+	if r.blocking == 0 {
+		f.run(r, f.parent) // without a closure
+	} else {
+		r.inPlace(func() { f.run(r, f.parent) })
+	}
+	return true
+}
+
+// joinElsewhere waits for a child that runs somewhere else, or has ended. r is nil outside of tasks.
+func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
+	var state uint64
+	for {
+		state = f.state.Load()
+		if state&^(forkUse-1) != use || state&forkJoined != 0 {
+			panic(errJoinTwice)
+		}
+		if f.state.CompareAndSwap(state, state|forkJoined) {
+			break
+		}
+	}
+	if state&forkPhase == forkDone {
+		return
+	}
+	f.signal = make(chan struct{}, 1)
+	if r != nil {
+		if r.signal == nil {
+			r.signal = make(chan struct{}, 1)
+		}
+		f.signal = r.signal
+	}
+	if f.state.Or(forkAwaited)&forkPhase == forkDone { // pairs with finish
+		return
+	}
+	r.lendWhile(func() { <-f.signal })
+}

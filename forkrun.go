@@ -1,0 +1,169 @@
+package executor
+
+import "context"
+
+// How a forked child runs, ends, and is used again.
+
+func (f *forked[T]) execute(r *runner, parent context.Context, use uint64) {
+	for {
+		state := f.state.Load()
+		if state&^forkOrphan != use|forkQueued { // joined in place, and perhaps used again since
+			r.e.inject.dead.Add(-1)
+			return
+		}
+		if f.state.CompareAndSwap(state, state|forkRunning) {
+			f.run(r, parent)
+			return
+		}
+	}
+}
+
+func (f *forked[T]) drop(*Executor, error) bool { return false }
+
+func (f *forked[T]) dead(use uint64) bool { return f.state.Load()&^forkOrphan != use|forkQueued }
+
+// run runs the claimed child on r.
+func (f *forked[T]) run(r *runner, parent context.Context) {
+	fr := r.enterFrame()
+	defer f.settle(r, fr)
+	f.val = f.fn(r.contextFor(parent))
+	f.returned = true
+}
+
+// settle records how fn ended and is deferred around it.
+func (f *forked[T]) settle(r *runner, fr frame) {
+	if f.returned {
+		r.count.completed.inc()
+	} else {
+		f.fail(r.abnormal(recover()))
+	}
+	r.leaveFrame(fr)
+	f.finish(r.e)
+}
+
+// fail records the error of a child that did not return.
+func (f *forkNode) fail(err error) {
+	p, ok := err.(*PanicError)
+	if !ok {
+		p = asPanicError(err)
+	}
+	f.failed = p
+}
+
+// runOutside runs a child that does not belong to a task, at once and on the caller's goroutine.
+func (f *forked[T]) runOutside(ctx context.Context) {
+	f.state.Store(forkRunning)
+	defer func() {
+		if f.returned {
+			f.finish(nil)
+		} else if value := recover(); value != nil {
+			f.failed = asPanicError(value)
+			f.finish(nil)
+		}
+	}()
+	f.val = f.fn(ctx)
+	f.returned = true
+}
+
+// finish publishes the end. From the moment the state says so, a joiner that does not wait for the
+// signal may use the record again.
+func (f *forkNode) finish(e *Executor) {
+	failed := f.failed
+	for {
+		state := f.state.Load()
+		if !f.state.CompareAndSwap(state, state&^forkPhase|forkDone) {
+			continue
+		}
+		if state&forkAwaited != 0 {
+			f.signal <- struct{}{}
+		}
+		if state&(forkOrphan|forkJoined) == forkOrphan && failed != nil {
+			e.logOrphan(failed)
+		}
+		return
+	}
+}
+
+// orphan lets go of the children at depth or deeper that their tasks have not joined. They run all the
+// same.
+func (r *runner) orphan(depth int) {
+	for n := r.forks; n != nil && n.depth >= depth; n = r.forks {
+		r.closeFork(n)
+		state := n.state.Or(forkOrphan)
+		if state&forkPhase == forkDone && state&forkJoined == 0 && n.failed != nil {
+			r.e.logOrphan(n.failed)
+		}
+	}
+}
+
+func (e *Executor) logOrphan(p *PanicError) {
+	e.cfg.log.Error("executor: a forked child that nobody joined panicked", "executor", e.name, "err", p)
+}
+
+func (r *runner) openFork(n *forkNode) {
+	n.listed, n.depth, n.prev, n.next = true, r.depth, nil, r.forks
+	if r.forks != nil {
+		r.forks.prev = n
+	}
+	r.forks = n
+}
+
+func (r *runner) closeFork(n *forkNode) {
+	if n.prev != nil {
+		n.prev.next = n.next
+	} else {
+		r.forks = n.next
+	}
+	if n.next != nil {
+		n.next.prev = n.prev
+	}
+	n.listed, n.prev, n.next = false, nil, nil
+}
+
+// forkPool is a runner's free list of children with results of one type.
+type forkPool[T any] struct {
+	free []*forked[T]
+}
+
+// maxFreeForks bounds a free list: more children than fit into a deque are rarely open at once.
+const maxFreeForks = dequeCap
+
+func forkPoolOf[T any](r *runner) *forkPool[T] {
+	for _, p := range r.pools {
+		if pool, ok := p.(*forkPool[T]); ok {
+			return pool
+		}
+	}
+	pool := &forkPool[T]{}
+	r.pools = append(r.pools, pool)
+	return pool
+}
+
+// get returns a record that is open, queued by nobody, and listed as a child of r's innermost task.
+func (p *forkPool[T]) get(r *runner) *forked[T] {
+	var f *forked[T]
+	if last := len(p.free) - 1; last >= 0 {
+		f = p.free[last]
+		p.free = p.free[:last]
+	} else {
+		f = &forked[T]{forkNode: forkNode{r: r}}
+	}
+	r.openFork(&f.forkNode)
+	return f
+}
+
+// recycle makes a joined record ready for its next use, if the joiner is the runner that forked it.
+// Records joined elsewhere, or after their task ended, are left to the garbage collector.
+func (f *forked[T]) recycle(r *runner) {
+	if r == nil || f.r != r || !f.listed {
+		return
+	}
+	r.closeFork(&f.forkNode)
+	var zero T
+	f.val, f.fn, f.returned = zero, nil, false
+	f.failed, f.parent, f.signal, f.slot = nil, nil, nil, nil
+	f.state.Store(f.state.Load()&^(forkUse-1) + forkUse)
+	if pool := forkPoolOf[T](r); len(pool.free) < maxFreeForks {
+		pool.free = append(pool.free, f)
+	}
+}

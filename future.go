@@ -1,0 +1,208 @@
+package executor
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Future is the result of a task started by Submit or TrySubmit. All methods may be called from any
+// goroutine, any number of times.
+type Future[T any] struct {
+	promise
+	fn  func(context.Context) (T, error)
+	val T
+}
+
+// promise is the part of a Future that does not depend on its type.
+type promise struct {
+	e      *Executor
+	parent context.Context               // of the task; never changes
+	phase  atomic.Uint32                 // promiseQueued, then claimed, then done
+	ch     atomic.Pointer[chan struct{}] // made by the first who needs it; closedChan at the end
+	watch  atomic.Pointer[func() bool]   // stops watching the parent on behalf of Done
+	ended  bool                          // fn returned
+	err    error                         // valid once done
+}
+
+const (
+	promiseQueued  = 0
+	promiseClaimed = 1
+	promiseDone    = 2
+)
+
+var closedChan = func() *chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return &c
+}()
+
+// Submit starts fn as a task and returns its Future. It waits for room like Executor.Go, and refuses
+// for the same reasons; then no Future is returned. Cost: one allocation.
+func Submit[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error)) (*Future[T], error) {
+	return submitFuture(ctx, e, fn, true)
+}
+
+// TrySubmit is Submit without waiting: at the queue limit it returns ErrQueueFull.
+func TrySubmit[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error)) (*Future[T], error) {
+	return submitFuture(ctx, e, fn, false)
+}
+
+func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error), wait bool) (*Future[T], error) {
+	switch {
+	case e == nil:
+		return nil, errNilExecutor
+	case ctx == nil:
+		return nil, errNilContext
+	case fn == nil:
+		return nil, errNilFunc
+	}
+	f := &Future[T]{promise: promise{e: e, parent: parentOf(ctx)}, fn: fn}
+	if err := e.start(ctx, f, wait); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Done returns a channel that is closed when the result is there. A task that is canceled before it
+// starts closes it at once.
+func (f *Future[T]) Done() <-chan struct{} {
+	c := *f.channel()
+	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {
+		return c
+	}
+	// Nobody may ever wait, so somebody has to watch the parent: it may end before the task starts.
+	parent := f.parent
+	if parent.Done() == nil {
+		return c
+	}
+	stop := context.AfterFunc(parent, func() { f.cancel(errorOf(parent)) })
+	if !f.watch.CompareAndSwap(nil, &stop) || f.phase.Load() != promiseQueued {
+		stop() // pairs with unwatch: one of the two sees the other
+	}
+	return c
+}
+
+// Wait returns the task's result. If ctx is done first it returns ctx's error, and the task goes on; the
+// result of a finished task is returned whatever ctx. Inside a task of the same executor, Wait runs the
+// awaited task itself if nobody has started it; inside any task it lends the slot while it waits.
+func (f *Future[T]) Wait(ctx context.Context) (T, error) {
+	var zero T
+	switch {
+	case f == nil:
+		return zero, errNilFuture
+	case ctx == nil:
+		return zero, errNilContext
+	}
+	if f.phase.Load() == promiseDone {
+		return f.val, f.err
+	}
+	r := currentRunner(ctx)
+	if r != nil && r.e == f.e && ctx.Err() == nil && f.claim() {
+		r.bury()
+		r.inPlace(func() { f.run(r) })
+		return f.val, f.err
+	}
+	canceled, err := r.await(ctx, *f.channel(), f.parent.Done())
+	if canceled { // a task that has not started is not going to
+		f.cancel(errorOf(f.parent))
+		_, err = r.await(ctx, *f.channel(), nil)
+	}
+	if err != nil && f.phase.Load() != promiseDone {
+		return zero, err
+	}
+	return f.val, f.err
+}
+
+// channel returns the channel that finish closes, making it if need be.
+func (p *promise) channel() *chan struct{} {
+	if c := p.ch.Load(); c != nil {
+		return c
+	}
+	c := make(chan struct{})
+	if p.ch.CompareAndSwap(nil, &c) {
+		return &c
+	}
+	return p.ch.Load()
+}
+
+// claim makes the caller the one that runs or cancels the task.
+func (p *promise) claim() bool { return p.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
+
+func (p *promise) dead(uint64) bool { return p.phase.Load() != promiseQueued }
+
+// finish publishes the result: phase first, then the channel.
+func (p *promise) finish() {
+	p.phase.Store(promiseDone)
+	if c := p.ch.Swap(closedChan); c != nil && c != closedChan {
+		close(*c)
+	}
+	if stop := p.watch.Load(); stop != nil {
+		(*stop)()
+	}
+}
+
+// cancel ends the task without running it, unless it has been claimed. The caller is not executing
+// the task's queue entry, which stays behind as a dead one.
+func (p *promise) cancel(err error) {
+	if !p.claim() {
+		return
+	}
+	p.err = err
+	p.e.outside.canceled.Add(1)
+	p.finish()
+	p.e.bury()
+	p.e.checkQuiet()
+}
+
+func (p *promise) drop(e *Executor, err error) bool {
+	if p.claim() {
+		p.err = err
+		e.outside.canceled.Add(1)
+		p.finish()
+	}
+	return true
+}
+
+func (f *Future[T]) execute(r *runner, _ context.Context, _ uint64) {
+	if f.claim() {
+		f.run(r)
+	} else {
+		r.e.inject.dead.Add(-1)
+	}
+}
+
+// run runs the claimed task on r.
+func (f *Future[T]) run(r *runner) {
+	parent := f.parent
+	if err := r.refuses(parent); err != nil {
+		f.err = err
+		r.count.canceled.inc()
+		f.finish()
+		return
+	}
+	fr := r.enterFrame()
+	defer f.settle(r, fr)
+	f.val, f.err = f.fn(r.contextFor(parent))
+	f.ended = true
+}
+
+// settle records how fn ended and is deferred around it.
+func (f *Future[T]) settle(r *runner, fr frame) {
+	if f.ended {
+		r.count.ended(f.err)
+	} else {
+		f.err = r.abnormal(recover())
+	}
+	f.fn = nil
+	r.leaveFrame(fr)
+	f.finish()
+}
+
+// abnormal counts a task that did not return, given what recover said, and returns its error.
+func (r *runner) abnormal(recovered any) error {
+	r.count.panicked.inc()
+	if recovered == nil {
+		return ErrGoexit
+	}
+	return asPanicError(recovered)
+}

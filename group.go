@@ -1,0 +1,440 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Group is a set of tasks that work on one thing, with the shape of errgroup.Group: the first error
+// cancels the others, and Wait returns it. A Group is used by one goroutine and the group's own tasks;
+// while Wait runs, only the latter may call Go. After Wait it is as new. Cost: one allocation per task.
+type Group struct {
+	e      *Executor
+	parent context.Context
+	home   context.Context // the task context in parent, or nil: to recognise its runner quickly
+
+	mu      sync.Mutex
+	round   *round
+	limit   int          // of running tasks; negative: none
+	misuse  error        // NewGroup got a bad argument
+	pending []*groupTask // queued and not claimed, as far as known; the newest is last
+	held    []*groupTask // beyond the limit, oldest first
+	active  int // tasks accepted and not ended, the held ones included
+	permits int // tasks that count against the limit
+	waiter  *groupWait
+}
+
+// round is one use of a Group, from the first Go to the end of Wait.
+type round struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	err    error // the first; under Group.mu
+}
+
+// groupWait is a goroutine that is parked in Wait.
+type groupWait struct {
+	wake chan struct{} // closed when there may be something to do
+	r    *runner       // nil outside of tasks
+}
+
+// groupTask is one task of a Group.
+type groupTask struct {
+	g     *Group
+	round *round
+	fn    func(context.Context) error
+	outer *groupTask // the group task below it on the same stack
+	phase atomic.Uint32
+	guest bool // has no permit: held back, or running under the permit of the task that started it
+	ended bool // fn returned
+}
+
+// NewGroup returns an empty Group whose tasks run on e under ctx.
+func (e *Executor) NewGroup(ctx context.Context) *Group {
+	g := &Group{e: e, parent: ctx, limit: -1}
+	switch {
+	case e == nil:
+		g.misuse = errNilExecutor
+	case ctx == nil:
+		g.misuse = errNilContext
+	default:
+		if tc := taskOf(ctx); tc != nil {
+			g.home = tc
+		}
+	}
+	return g
+}
+
+// SetLimit bounds how many tasks of the group run at once; negative means no bound. Tasks beyond it wait
+// in the group, first in first out, and count as queued. A limit of 0, or a change while tasks are
+// active, panics.
+func (g *Group) SetLimit(n int) {
+	if g == nil {
+		panic(errNilGroup)
+	}
+	if n == 0 {
+		panic(errors.New("executor: Group.SetLimit(0): must not be 0"))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.active > 0 {
+		panic(fmt.Errorf("executor: Group.SetLimit(%d): %d tasks are active", n, g.active))
+	}
+	g.limit = n
+}
+
+// Go starts fn as a task of the group. It waits for room in the queue like Executor.Go, never for the
+// group's limit. If the task is refused, the reason becomes the group's error, as if the task had
+// returned it; at twice the queue limit a task that calls Go runs fn in place instead.
+func (g *Group) Go(fn func(context.Context) error) { g.start(fn, true) }
+
+// TryGo is Go without waiting. It reports whether the task was accepted; a refusal is not an error of
+// the group. A group at its limit refuses too.
+func (g *Group) TryGo(fn func(context.Context) error) bool { return g.start(fn, false) }
+
+// begin registers a task, and says whether it must wait for a permit.
+func (g *Group) begin(fn func(context.Context) error, wait bool) (t *groupTask, held bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held = g.limit > 0 && g.permits >= g.limit
+	if held && !wait {
+		return nil, true
+	}
+	t = &groupTask{g: g, round: g.open(), fn: fn}
+	g.active++
+	if !held {
+		g.permits++
+	}
+	return t, held
+}
+
+func (g *Group) start(fn func(context.Context) error, wait bool) bool {
+	switch {
+	case g == nil:
+		panic(errNilGroup)
+	case g.misuse != nil:
+		return false
+	case fn == nil:
+		if wait {
+			g.fail(errNilFunc)
+		}
+		return false
+	}
+	r := g.e.own(currentRunner(g.home))
+	t, held := g.begin(fn, wait)
+	if t == nil {
+		return false
+	}
+	t.guest = held
+	var err error
+	if held {
+		err = g.hold(r, t)
+	} else if err = g.e.submit(r, t.round.ctx, entry{job: t, ctx: t.round.ctx}, wait); err == nil {
+		g.announce(t)
+	}
+	if err == nil {
+		return true
+	}
+	t.claim()
+	if wait && r != nil && errors.Is(err, ErrQueueFull) { // a held one: only inside a task of this group
+		r.count.submitted.inc()
+		r.inPlace(func() { t.run(r) })
+		return true
+	}
+	g.e.outside.rejected.Add(1)
+	if wait {
+		g.fail(err)
+	}
+	g.settle(r, t, nil)
+	return false
+}
+
+// hold keeps a task back until one of the group's permits is free. Its place in the queue counts.
+func (g *Group) hold(r *runner, t *groupTask) error {
+	if err := g.e.reserve(r, t.round.ctx, r.inGroup(g)); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	start := g.permits < g.limit
+	if start {
+		g.permits++
+		t.guest = false
+	} else {
+		g.held = append(g.held, t)
+	}
+	g.mu.Unlock()
+	if start {
+		g.release(r, t)
+	}
+	return nil
+}
+
+// release queues a task that was held back and has a permit now.
+func (g *Group) release(r *runner, t *groupTask) {
+	g.e.requeue(r, entry{job: t, ctx: t.round.ctx})
+	g.announce(t)
+}
+
+// inGroup reports whether a task of g is on r's stack.
+func (r *runner) inGroup(g *Group) bool {
+	if r == nil {
+		return false
+	}
+	for t := r.group; t != nil; t = t.outer {
+		if t.g == g {
+			return true
+		}
+	}
+	return false
+}
+
+// announce makes a task known to Wait, which may claim it from then on. Claimed ones are dropped when
+// the list would have to grow, so it holds at most twice the tasks that are queued.
+func (g *Group) announce(t *groupTask) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.waiter; w != nil && w.r != nil && g.e.denied.Load() && w.r.word.Load()&phaseMask == phaseBlocked {
+		// A waiter that had to keep its slot, because no spare was left, runs the task itself.
+		close(w.wake)
+		g.waiter = nil
+	}
+	if len(g.pending) == cap(g.pending) {
+		queued := g.pending[:0]
+		for _, p := range g.pending {
+			if !p.dead(0) {
+				queued = append(queued, p)
+			}
+		}
+		clear(g.pending[len(queued):])
+		g.pending = queued
+	}
+	g.pending = append(g.pending, t)
+}
+
+// fail records the first error of the round, cancels its context and drops what has not started.
+func (g *Group) fail(err error) {
+	g.mu.Lock()
+	rd := g.open()
+	first := rd.record(err)
+	g.mu.Unlock()
+	if first {
+		rd.cancel(err)
+		g.drop(rd)
+	}
+}
+
+// open returns the current round. Caller holds g.mu.
+func (g *Group) open() *round {
+	if g.round == nil {
+		g.round = &round{}
+		g.round.ctx, g.round.cancel = context.WithCancelCause(g.parent)
+	}
+	return g.round
+}
+
+// record keeps the round's first error and reports whether err is it. Caller holds g.mu.
+func (rd *round) record(err error) bool {
+	if rd.err != nil || err == nil {
+		return false
+	}
+	rd.err = err
+	return true
+}
+
+// drop cancels the tasks of a round that have not started. The round's context is done.
+func (g *Group) drop(rd *round) {
+	err := errorOf(rd.ctx)
+	for {
+		g.mu.Lock()
+		var t *groupTask
+		held := len(g.held) > 0 && g.held[0].round == rd
+		if held {
+			t = g.popHeld()
+		} else {
+			t = g.next(rd)
+		}
+		g.mu.Unlock()
+		if t == nil {
+			break
+		}
+		if !t.claim() {
+			continue
+		}
+		g.e.outside.canceled.Add(1)
+		if held {
+			g.e.unreserve()
+		} else {
+			g.e.bury()
+		}
+		g.settle(nil, t, err)
+	}
+	g.e.checkQuiet()
+}
+
+// popHeld removes the task that was held back first. Caller holds g.mu.
+func (g *Group) popHeld() *groupTask {
+	t := g.held[0]
+	g.held[0] = nil
+	g.held = g.held[1:]
+	return t
+}
+
+// next takes the newest task of a round that looks unclaimed off the list. Caller holds g.mu.
+func (g *Group) next(rd *round) *groupTask {
+	for n := len(g.pending); n > 0; n = len(g.pending) {
+		t := g.pending[n-1]
+		if t.round != rd {
+			return nil
+		}
+		g.pending[n-1] = nil
+		g.pending = g.pending[:n-1]
+		if t.dead(0) {
+			continue
+		}
+		return t
+	}
+	return nil
+}
+
+// end takes an ended, dropped or refused task off the group's books. Its permit goes to the task that
+// was held back first, which end returns.
+func (g *Group) end(t *groupTask, permit bool, err error) (released *groupTask) {
+	g.mu.Lock()
+	first := t.round.record(err)
+	g.active--
+	switch {
+	case !permit:
+	case len(g.held) > 0:
+		released = g.popHeld()
+		released.guest = false
+	default:
+		g.permits--
+	}
+	if g.active == 0 && g.waiter != nil {
+		close(g.waiter.wake)
+		g.waiter = nil
+	}
+	g.mu.Unlock()
+	if first && t.round.ctx.Err() == nil {
+		t.round.cancel(err)
+		g.drop(t.round)
+	}
+	return released
+}
+
+// Wait returns when all tasks of the group have ended, with the group's first error. Inside a task it
+// runs tasks of the group that nobody has started, and lends the slot while it waits for the others.
+// When the group's context is done, tasks that have not started are dropped at once.
+func (g *Group) Wait() error {
+	if g == nil {
+		return errNilGroup
+	}
+	if g.misuse != nil {
+		return g.misuse
+	}
+	caller := currentRunner(g.home)
+	r := g.e.own(caller)
+	g.mu.Lock()
+	rd := g.round
+	g.mu.Unlock()
+	if rd == nil {
+		return nil
+	}
+	for !g.waitOnce(caller, r, rd) {
+	}
+	g.mu.Lock()
+	err := rd.err
+	if g.round == rd {
+		g.round = nil
+	}
+	g.mu.Unlock()
+	rd.cancel(context.Canceled)
+	return err
+}
+
+// waitOnce does one step of waiting and reports whether the round is over.
+func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
+	canceled := rd.ctx.Err() != nil
+	if canceled {
+		g.drop(rd)
+	}
+	g.mu.Lock()
+	if r != nil {
+		if t := g.next(rd); t != nil {
+			g.mu.Unlock()
+			if t.claim() {
+				r.bury()
+				r.inPlace(func() { t.run(r) })
+			}
+			return false
+		}
+	}
+	if g.active == 0 {
+		g.mu.Unlock()
+		return true
+	}
+	if g.waiter == nil {
+		g.waiter = &groupWait{wake: make(chan struct{}), r: r}
+	}
+	w := g.waiter
+	g.mu.Unlock()
+	var cancel <-chan struct{}
+	if !canceled {
+		cancel = rd.ctx.Done()
+	}
+	caller.await(context.Background(), w.wake, cancel)
+	return false
+}
+
+func (t *groupTask) claim() bool { return t.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
+
+func (t *groupTask) dead(uint64) bool { return t.phase.Load() != promiseQueued }
+
+func (t *groupTask) execute(r *runner, _ context.Context, _ uint64) {
+	if t.claim() {
+		t.run(r)
+	} else {
+		r.e.inject.dead.Add(-1)
+	}
+}
+
+func (t *groupTask) drop(e *Executor, err error) bool {
+	if t.claim() {
+		e.outside.canceled.Add(1)
+		t.g.settle(nil, t, err)
+	}
+	return true
+}
+
+// run runs the claimed task on r.
+func (t *groupTask) run(r *runner) {
+	if err := r.refuses(t.round.ctx); err != nil {
+		r.count.canceled.inc()
+		t.g.settle(r, t, err)
+		return
+	}
+	fr := r.enterFrame()
+	t.outer, r.group = r.group, t
+	var err error
+	defer func() {
+		if t.ended {
+			r.count.ended(err)
+		} else {
+			err = r.abnormal(recover())
+		}
+		r.group, t.outer, t.fn = t.outer, nil, nil
+		r.leaveFrame(fr)
+		t.g.settle(r, t, err)
+	}()
+	err = t.fn(r.contextFor(t.round.ctx))
+	t.ended = true
+}
+
+// settle ends a task and starts the one that was waiting for its permit.
+func (g *Group) settle(r *runner, t *groupTask, err error) {
+	if released := g.end(t, !t.guest, err); released != nil {
+		g.release(r, released)
+	}
+}

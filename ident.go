@@ -1,0 +1,88 @@
+package executor
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"github.com/petermattis/goid"
+)
+
+// Runners are recognised by their goroutine, whatever context a call is given (API promise 4).
+// A task context that names the runner is checked against the goroutine's number, which the goid
+// package reads in two nanoseconds. A call without one that is about to wait asks the table below.
+
+var fastID struct {
+	once sync.Once
+	ok   bool // written once, before the first runner exists
+}
+
+// checkFastID compares the fast number with the one in a stack trace, on two goroutines. Where they
+// disagree, tasks are never pushed locally, and the slow paths read the stack trace.
+func checkFastID() {
+	fastID.once.Do(func() {
+		agree := func() bool { return goid.Get() == slowID() }
+		other := make(chan bool)
+		go func() { other <- agree() }()
+		fastID.ok = <-other && agree()
+	})
+}
+
+func slowID() int64 {
+	var buf [64]byte
+	return goid.ExtractGID(buf[:runtime.Stack(buf[:], false)])
+}
+
+// goroutineID returns the number of the calling goroutine. Numbers are never used again.
+func goroutineID() int64 {
+	if fastID.ok {
+		return goid.Get()
+	}
+	return slowID()
+}
+
+// isCurrent reports whether the calling goroutine is r's. It is false everywhere if the fast number
+// can not be trusted.
+func (r *runner) isCurrent() bool { return fastID.ok && r.goid == goid.Get() }
+
+// runnerTable finds the runner of a goroutine, of any executor in the process.
+type runnerTable [64]struct {
+	mu      sync.RWMutex
+	runners map[int64]*runner
+	_       [96]byte
+}
+
+var runners runnerTable
+
+func (t *runnerTable) add(r *runner) {
+	shard := &t[uint64(r.goid)%uint64(len(t))]
+	shard.mu.Lock()
+	if shard.runners == nil {
+		shard.runners = make(map[int64]*runner)
+	}
+	shard.runners[r.goid] = r
+	shard.mu.Unlock()
+}
+
+func (t *runnerTable) remove(r *runner) {
+	shard := &t[uint64(r.goid)%uint64(len(t))]
+	shard.mu.Lock()
+	delete(shard.runners, r.goid)
+	shard.mu.Unlock()
+}
+
+// currentRunner returns the runner that the calling goroutine is, or nil. ctx, which may be nil, only
+// makes the answer faster.
+func currentRunner(ctx context.Context) *runner {
+	if ctx != nil {
+		if tc := taskOf(ctx); tc != nil && tc.r.isCurrent() {
+			return tc.r
+		}
+	}
+	id := goroutineID()
+	shard := &runners[uint64(id)%uint64(len(runners))]
+	shard.mu.RLock()
+	r := shard.runners[id]
+	shard.mu.RUnlock()
+	return r
+}

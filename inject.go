@@ -1,0 +1,389 @@
+package executor
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// injector is the shared queue: tasks from outside, overflow of the deques, and the entries of
+// yielded runners. It is bounded, first in first out, and guarded by one mutex; a runner takes
+// many entries per lock. Whoever adds to it calls Executor.notify afterwards (PARKING P1, P4).
+//
+// The bound counts the queued tasks and the places that groups hold back (Group.SetLimit).
+// Entries of yielded runners are outside of it. It is exact: all of it happens under mu (I1).
+type injector struct {
+	mu   sync.Mutex
+	size atomic.Int64 // entries in the queue; written under mu, read by anybody
+
+	queue     fifo
+	resumes   int // entries of yielded runners in the queue
+	limit     int
+	used      int // places taken, at most limit; at most twice the limit for children (I2)
+	waiters   waiterList
+	submitted atomic.Uint64 // tasks accepted here; written under mu
+	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
+	swept     int64         // dead after the last sweep
+	moved     uint64        // counts freed places; a queue that stands still does not change it
+	stood     uint64        // moved, plus one, when the keeper last saw the queue stand still
+	closed    bool          // refuses everybody but tasks of this executor
+	stopped   bool          // refuses everybody
+}
+
+// waiter is a submitter that waits for room, in arrival order. Each waits on a channel of its own:
+// thousands of goroutines queueing on one mutex cost the garbage collector dearly (golang/go#81957).
+type waiter struct {
+	en         entry
+	ready      chan struct{} // closed when the waiter is granted or refused
+	err        error         // why it was refused; read after ready
+	held       bool          // wants a place for a task that a group holds back, not the queue itself
+	own        bool          // a task of this executor waits: a drain does not refuse it
+	inTask     bool          // some task waits: it must not wait for a queue that stands still
+	listed     bool
+	prev, next *waiter
+}
+
+// waiterList is a first-in first-out list of waiters.
+type waiterList struct {
+	first, last *waiter
+	len, inTask int
+}
+
+func (l *waiterList) push(w *waiter) {
+	w.listed, w.prev, w.next = true, l.last, nil
+	if l.last != nil {
+		l.last.next = w
+	} else {
+		l.first = w
+	}
+	l.last = w
+	l.len++
+	if w.inTask {
+		l.inTask++
+	}
+}
+
+func (l *waiterList) remove(w *waiter) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.first = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.last = w.prev
+	}
+	w.listed, w.prev, w.next = false, nil, nil
+	l.len--
+	if w.inTask {
+		l.inTask--
+	}
+}
+
+// unlock publishes the length and releases mu.
+func (q *injector) unlock() {
+	q.size.Store(int64(q.queue.len))
+	q.mu.Unlock()
+}
+
+// accept takes a place within the bound and queues en, unless the task is to be held back. It reports
+// false when there is no room, which is also the case when others wait already. Caller holds mu.
+func (q *injector) accept(en entry, held bool) bool {
+	if q.waiters.len > 0 || q.used >= q.limit && !q.sweep() {
+		return false
+	}
+	q.grant(en, held)
+	return true
+}
+
+// acceptOver is accept for a child whose task can not wait any longer: up to twice the limit (I2).
+// Caller holds mu.
+func (q *injector) acceptOver(en entry, held bool) bool {
+	if q.used >= 2*q.limit {
+		return false
+	}
+	q.grant(en, held)
+	return true
+}
+
+// refusal returns why a submitter is refused, or nil. Caller holds mu.
+func (q *injector) refusal(own bool) error {
+	if q.stopped || q.closed && !own {
+		return ErrClosed
+	}
+	return nil
+}
+
+// addResume queues the entry of a yielded runner, outside of the bound.
+func (q *injector) addResume(y *resume) {
+	q.mu.Lock()
+	q.queue.push(entry{job: y})
+	q.resumes++
+	q.unlock()
+}
+
+// take removes up to most entries: it returns the oldest and pushes the others to d, which has
+// room for them, so that d's owner pops them in arrival order. A taker leaves share-1 of share
+// parts to others. Freed places go directly to waiters. It reports whether there was an entry, and
+// whether tasks were published: then the caller notifies.
+func (q *injector) take(d *deque, most, share int) (first entry, ok, published bool) {
+	q.mu.Lock()
+	n := min(most, q.queue.len/share+1, q.queue.len)
+	if n <= 0 {
+		q.mu.Unlock()
+		return entry{}, false, false
+	}
+	freed := n
+	if q.resumes > 0 { // entries of yielded runners keep their turn and never enter a deque
+		n, freed = 1, 1
+		if _, yielded := q.queue.peek().job.(*resume); yielded {
+			q.resumes--
+			freed = 0
+		}
+	}
+	first = q.queue.pop()
+	rest := n - 1
+	for i := rest - 1; i >= 0; i-- {
+		d.set(uint32(i), q.queue.pop())
+	}
+	d.advance(uint32(rest))
+	q.moved += uint64(n)
+	granted := q.free(freed)
+	q.unlock()
+	wakeAll(granted)
+	return first, true, rest > 0 || granted != nil
+}
+
+// overflow moves up to most of d's newest entries into the queue, oldest first, within the bound,
+// and returns how many it moved. The caller owns d.
+func (q *injector) overflow(d *deque, most int) int {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.waiters.len > 0 {
+		return 0
+	}
+	if q.used >= q.limit {
+		q.sweep()
+	}
+	at, n := d.claimNewest(min(most, q.limit-q.used))
+	for i := range n {
+		if en := d.clear(at + i); !q.discards(en) {
+			q.queue.push(en)
+			q.used++
+		}
+	}
+	return int(n)
+}
+
+// empty moves everything in d into the queue, whatever the bound says. The caller owns d.
+func (q *injector) empty(d *deque) {
+	q.mu.Lock()
+	defer q.unlock()
+	for en, ok := d.popHead(); ok; en, ok = d.popHead() {
+		if !q.discards(en) {
+			q.queue.push(en)
+			q.used++
+		}
+	}
+}
+
+// takeResume removes the oldest entry of a yielded runner, if there is one. It walks the queue:
+// for the rare moment when no spare is left.
+func (q *injector) takeResume() *resume {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.resumes == 0 {
+		return nil
+	}
+	var found *resume
+	q.queue.filter(func(en entry) bool {
+		r, yielded := en.job.(*resume)
+		if !yielded || found != nil {
+			return true
+		}
+		found = r
+		return false
+	})
+	q.resumes--
+	return found
+}
+
+// free gives n places back and passes them on to waiters, oldest first. It returns the granted
+// waiters, linked by next; the caller wakes them after mu is released. Caller holds mu.
+func (q *injector) free(n int) *waiter {
+	q.used -= n
+	var first *waiter
+	link := &first
+	for q.used < q.limit && q.waiters.first != nil {
+		w := q.waiters.first
+		q.waiters.remove(w)
+		q.grant(w.en, w.held)
+		w.en = entry{}
+		*link, link = w, &w.next
+	}
+	return first
+}
+
+// grant accepts a task. Caller holds mu.
+func (q *injector) grant(en entry, held bool) {
+	q.used++
+	q.submitted.Add(1)
+	if !held {
+		q.queue.push(en)
+	}
+}
+
+// unreserve gives back the place of a task that a group held back. It reports whether that published
+// tasks of waiters.
+func (q *injector) unreserve() bool {
+	q.mu.Lock()
+	q.moved++
+	granted := q.free(1)
+	q.unlock()
+	wakeAll(granted)
+	return granted != nil
+}
+
+// bury counts an entry that was claimed or canceled elsewhere. If submitters wait for room, its place is
+// theirs at once; then tasks of theirs have been published.
+func (q *injector) bury() bool {
+	q.dead.Add(1)
+	if int(q.size.Load()) < q.limit {
+		return false
+	}
+	q.mu.Lock()
+	q.sweep()
+	granted := q.free(0)
+	q.unlock()
+	wakeAll(granted)
+	return granted != nil
+}
+
+// sweep drops entries that were claimed or canceled elsewhere and reports whether there is room now.
+// Caller holds mu and calls it only when the queue is full. Dead entries may also be in deques, so a
+// sweep is not repeated until there are others.
+func (q *injector) sweep() bool {
+	if q.dead.Load() == q.swept {
+		return false
+	}
+	q.queue.filter(func(en entry) bool {
+		if !q.discards(en) {
+			return true
+		}
+		q.used--
+		return false
+	})
+	q.swept = q.dead.Load()
+	return q.used < q.limit
+}
+
+// discards reports whether en is dead, and then takes it off the count of dead entries.
+func (q *injector) discards(en entry) bool {
+	if !en.job.dead(en.gen) {
+		return false
+	}
+	q.dead.Add(-1)
+	return true
+}
+
+// dismiss ends the wait of those waiters that judge says, with the error it says; nil means that judge
+// has accepted the task. Caller holds mu and wakes the returned waiters after releasing it.
+func (q *injector) dismiss(judge func(*waiter) (bool, error)) *waiter {
+	var first *waiter
+	for w := q.waiters.first; w != nil; {
+		next := w.next
+		if dismissed, err := judge(w); dismissed {
+			q.waiters.remove(w)
+			w.err, w.en, w.next = err, entry{}, first
+			first = w
+		}
+		w = next
+	}
+	return first
+}
+
+// wakeAll wakes waiters that were granted or refused.
+func wakeAll(w *waiter) {
+	for w != nil {
+		next := w.next
+		w.next = nil
+		close(w.ready)
+		w = next
+	}
+}
+
+// fifo is a queue of entries in chunks, so that a queued task costs the size of its entry and a
+// long queue never has to be copied to grow.
+type fifo struct {
+	first, last *chunk
+	head, tail  int // next to take in first, next to fill in last
+	len         int
+	spare       *chunk // emptied chunks, kept for reuse
+	spares      int
+}
+
+const (
+	chunkCap  = 64
+	maxSpares = 8 // emptied chunks kept, 20 KB: a queue that fills and drains allocates nothing
+)
+
+type chunk struct {
+	cells [chunkCap]entry
+	next  *chunk
+}
+
+func (f *fifo) push(en entry) {
+	if f.last == nil || f.tail == chunkCap {
+		c := f.spare
+		if c != nil {
+			f.spare, c.next = c.next, nil
+			f.spares--
+		} else {
+			c = new(chunk)
+		}
+		if f.last == nil {
+			f.first, f.head = c, 0
+		} else {
+			f.last.next = c
+		}
+		f.last, f.tail = c, 0
+	}
+	f.last.cells[f.tail] = en
+	f.tail++
+	f.len++
+}
+
+// peek returns the oldest entry of a queue that is not empty.
+func (f *fifo) peek() *entry { return &f.first.cells[f.head] }
+
+// pop removes the oldest entry of a queue that is not empty.
+func (f *fifo) pop() entry {
+	cell := f.peek()
+	en := *cell
+	*cell = entry{}
+	f.head++
+	f.len--
+	if f.len == 0 { // start over in the same chunk
+		f.head, f.tail = 0, 0
+		return en
+	}
+	if f.head == chunkCap {
+		c := f.first
+		f.first, f.head = c.next, 0
+		c.next = nil
+		if f.spares < maxSpares {
+			c.next, f.spare = f.spare, c
+			f.spares++
+		}
+	}
+	return en
+}
+
+// filter keeps the entries for which keep is true, in order.
+func (f *fifo) filter(keep func(entry) bool) {
+	for range f.len {
+		if en := f.pop(); keep(en) {
+			f.push(en)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"runtime/pprof"
+	"time"
+)
+
+// keeper is the one goroutine that an executor has besides its runners. New starts it, and it is parked
+// while the executor is idle. It starts runners on behalf of submitters, so that no runner inherits
+// labels, a trace span or a synctest bubble from one. And while tasks wait and no slot is free it
+// watches: it spends budgets, and looks after what the event-driven paths may leave lying.
+type keeper struct {
+	e     *Executor
+	wake  chan struct{} // one place
+	timer *time.Timer   // non-nil while watching
+	calm  int           // ticks in a row in which nothing needed watching
+	still int           // ticks in a row in which the injector stood still
+	moved uint64
+}
+
+// sighting is a runner's progress when the keeper first saw it.
+type sighting struct {
+	progress uint64
+	at       time.Time
+}
+
+const (
+	// linger is how many calm ticks the keeper watches on, so that short pauses do not make it
+	// start and stop.
+	linger = 5
+
+	// stillTicks is how many ticks the injector may stand still before children are accepted over
+	// the limit. Fewer would let long tasks pass for a deadlock.
+	stillTicks = 5
+)
+
+// poke wakes the keeper.
+func (k *keeper) poke() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// watch starts the monitor, if it does not run.
+func (e *Executor) watch() {
+	if e.word.Or(watched)&(watched|ended) == 0 {
+		e.keeper.poke()
+	}
+}
+
+func (k *keeper) main() {
+	e := k.e
+	defer e.group.Done()
+	pprof.SetGoroutineLabels(e.labels)
+	for {
+		var alarm <-chan time.Time
+		if k.timer != nil {
+			alarm = k.timer.C
+		}
+		select {
+		case <-k.wake:
+		case <-alarm:
+			k.tick()
+			if k.timer != nil {
+				k.timer.Reset(e.cfg.tick())
+			}
+		}
+		k.startRunners()
+		word := e.word.Load()
+		if word&ended != 0 {
+			if k.timer != nil {
+				k.timer.Stop()
+			}
+			return
+		}
+		if word&watched != 0 && k.timer == nil {
+			k.calm, k.still = 0, 0
+			k.timer = time.NewTimer(e.cfg.tick())
+		}
+	}
+}
+
+// startRunners starts the runners that others asked for.
+func (k *keeper) startRunners() {
+	e := k.e
+	e.idle.mu.Lock()
+	unborn := e.idle.unborn
+	e.idle.unborn = nil
+	e.idle.mu.Unlock()
+	for _, s := range unborn {
+		go newRunner(e).main(s)
+	}
+}
+
+// tick is one look at a busy executor.
+func (k *keeper) tick() {
+	if !k.needed() {
+		if k.calm++; k.calm < linger {
+			return
+		}
+		k.e.word.And(^uint64(watched)) // then look: pairs with watch
+		if !k.needed() {
+			k.timer = nil
+			return
+		}
+		k.e.word.Or(watched)
+	}
+	k.calm = 0
+	k.e.notify() // the backstop for slots that were left to calls thought short
+	k.spendBudgets()
+	k.unstick()
+}
+
+// needed reports whether tasks wait that no free slot will take.
+func (k *keeper) needed() bool {
+	e := k.e
+	if e.word.Load()&freeMask == 0 && e.hasWork() {
+		return true
+	}
+	e.inject.mu.Lock()
+	defer e.inject.mu.Unlock()
+	return e.inject.waiters.inTask > 0
+}
+
+// spendBudgets flags the runners whose task has run for its budget.
+func (k *keeper) spendBudgets() {
+	now := time.Now()
+	g := &k.e.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for r := g.first; r != nil; r = r.sibling {
+		p := r.count.progress()
+		if r.seen.at.IsZero() || r.seen.progress != p || r.word.Load()&phaseMask != phaseRunning {
+			r.seen = sighting{p, now}
+		} else if now.Sub(r.seen.at) >= k.e.cfg.budget {
+			r.flagged.Store(p + 1)
+			r.seen.at = now
+		}
+	}
+}
+
+// unstick accepts the children of waiting tasks over the limit when the injector stands still: the
+// tasks that could make room may be waiting themselves (I2).
+func (k *keeper) unstick() {
+	q := &k.e.inject
+	q.mu.Lock()
+	if q.waiters.inTask == 0 || q.moved != k.moved {
+		k.moved, k.still = q.moved, 0
+		q.mu.Unlock()
+		return
+	}
+	if k.still++; k.still < stillTicks {
+		q.mu.Unlock()
+		return
+	}
+	q.stood = q.moved + 1
+	ready := q.dismiss(func(w *waiter) (bool, error) {
+		switch {
+		case !w.inTask:
+			return false, nil
+		case q.acceptOver(w.en, w.held):
+			return true, nil
+		}
+		return true, ErrQueueFull
+	})
+	q.unlock()
+	wakeAll(ready)
+	k.e.notify()
+}

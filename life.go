@@ -1,0 +1,347 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Size and end. An executor is open, then draining (Shutdown: only tasks may submit), perhaps stopping
+// (Close: queued tasks are dropped, task contexts are done), and ended when nothing is in flight.
+//
+//	L1 A task is counted as submitted before anybody can run it, and as ended after it can not run any
+//	   more. So "submitted == ended", read in the order of sum, means that nothing was in flight.
+//	L2 Outsiders check for a closed executor under the injector's lock, and are refused once it is set.
+//	   Tasks need no check: they are in flight themselves, so a drain is not over.
+
+// life is the state of ending.
+type life struct {
+	mu       sync.Mutex
+	resizing sync.Mutex
+	ending   bool          // somebody waits for the drain, or has
+	done     chan struct{} // closed when the executor has ended
+}
+
+// quiet holds those who wait for a moment in which nothing is in flight.
+type quiet struct {
+	wanted  atomic.Int32 // how many wait
+	mu      sync.Mutex
+	waiters map[chan struct{}]struct{}
+}
+
+// checkQuiet wakes those who wait for quiescence, if it is there. It is called after everything that
+// may have been the last in flight, and costs one load when nobody waits.
+func (e *Executor) checkQuiet() {
+	if e.quiet.wanted.Load() == 0 || !e.quiescent() { // pairs with the add in awaitQuiet
+		return
+	}
+	e.quiet.mu.Lock()
+	waiters := e.quiet.waiters
+	e.quiet.waiters = nil
+	e.quiet.mu.Unlock()
+	for c := range waiters {
+		close(c)
+	}
+}
+
+// quiescent reports whether there was a moment during the call in which nothing was queued, running or
+// waiting for room.
+func (e *Executor) quiescent() bool {
+	s := e.sum()
+	if s.ended() != s.Submitted {
+		return false
+	}
+	e.inject.mu.Lock()
+	defer e.inject.mu.Unlock()
+	return e.inject.waiters.len == 0
+}
+
+// awaitQuiet waits for quiescence or for ctx.
+func (e *Executor) awaitQuiet(ctx context.Context) error {
+	c := make(chan struct{})
+	e.quiet.wanted.Add(1)
+	e.quiet.mu.Lock()
+	if e.quiet.waiters == nil {
+		e.quiet.waiters = make(map[chan struct{}]struct{})
+	}
+	e.quiet.waiters[c] = struct{}{}
+	e.quiet.mu.Unlock()
+	e.checkQuiet()
+	_, err := currentRunner(nil).await(ctx, c, nil) // a task of another executor, perhaps
+	e.quiet.mu.Lock()
+	delete(e.quiet.waiters, c)
+	e.quiet.mu.Unlock()
+	e.quiet.wanted.Add(-1)
+	return err
+}
+
+// Quiesce waits for a moment in which nothing is queued, running or waiting for room, and returns nil,
+// or ctx's error. The executor stays open. Under steady load there may be no such moment.
+func (e *Executor) Quiesce(ctx context.Context) error {
+	if err := e.valid(ctx, false); err != nil {
+		return err
+	}
+	if e.own(currentRunner(ctx)) != nil {
+		return ErrInTask
+	}
+	return e.awaitQuiet(ctx)
+}
+
+// Shutdown refuses new work, lets everything that was accepted finish, and ends the executor. While it
+// drains, tasks of this executor may still submit, fork and wait. If ctx is done first it goes on as
+// Close does and returns ctx's error. Calling it again, also at the same time, is harmless; a task of
+// the same executor gets ErrInTask.
+func (e *Executor) Shutdown(ctx context.Context) error {
+	if err := e.valid(ctx, false); err != nil {
+		return err
+	}
+	if e.own(currentRunner(ctx)) != nil {
+		return ErrInTask
+	}
+	e.closeInjector(false)
+	err := e.end(ctx)
+	if err != nil {
+		e.stop()
+		_ = e.end(context.Background())
+	}
+	return err
+}
+
+// Close refuses new work, cancels the contexts of tasks, drops queued tasks (their error is ErrClosed)
+// and waits for the running ones. Calling it again, also at the same time, is harmless; a task of the
+// same executor gets ErrInTask.
+func (e *Executor) Close() error {
+	if e == nil {
+		return errNilExecutor
+	}
+	if e.own(currentRunner(nil)) != nil {
+		return ErrInTask
+	}
+	e.closeInjector(true)
+	e.stop()
+	return e.end(context.Background())
+}
+
+// closeInjector makes the injector refuse outsiders, or everybody, and those who wait for room.
+func (e *Executor) closeInjector(everybody bool) {
+	q := &e.inject
+	q.mu.Lock()
+	q.closed = true
+	q.stopped = q.stopped || everybody
+	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
+	q.mu.Unlock()
+	wakeAll(refused)
+	e.checkQuiet()
+}
+
+// stop cancels the tasks' contexts and drops what is queued. Forked children and yielded runners go on:
+// they belong to tasks that run.
+func (e *Executor) stop() {
+	e.closeInjector(true)
+	if e.word.Or(stopping)&stopping != 0 {
+		return
+	}
+	e.links.close()
+	keep := func(en entry) bool { return !en.job.dead(en.gen) && !en.job.drop(e, ErrClosed) }
+	var kept []entry
+	for _, s := range *e.slots.Load() { // this goroutine is one more thief
+		for {
+			en, ok, more := s.take()
+			if ok && keep(en) {
+				kept = append(kept, en)
+			}
+			if !ok && !more {
+				break
+			}
+		}
+	}
+	q := &e.inject
+	q.mu.Lock()
+	var queued []entry
+	for q.queue.len > 0 {
+		en := q.queue.pop()
+		if _, yielded := en.job.(*resume); !yielded {
+			q.used--
+		}
+		queued = append(queued, en)
+	}
+	q.resumes = 0
+	q.unlock()
+	for _, en := range queued {
+		if keep(en) {
+			kept = append(kept, en)
+		}
+	}
+	q.mu.Lock()
+	for _, en := range kept {
+		if _, yielded := en.job.(*resume); yielded {
+			q.resumes++
+		} else {
+			q.used++
+		}
+		q.queue.push(en)
+	}
+	q.unlock()
+	e.notify()
+	e.checkQuiet()
+}
+
+// end waits until nothing is in flight, then ends every goroutine of the executor and waits for them.
+func (e *Executor) end(ctx context.Context) error {
+	select {
+	case <-e.life.done:
+		return nil
+	default:
+	}
+	if err := e.awaitQuiet(ctx); err != nil {
+		select {
+		case <-e.life.done: // somebody else ended it meanwhile
+			return nil
+		default:
+			return err
+		}
+	}
+	e.life.mu.Lock()
+	first := !e.life.ending
+	e.life.ending = true
+	e.life.mu.Unlock()
+	if first {
+		e.finish()
+		close(e.life.done)
+	}
+	<-e.life.done
+	return nil
+}
+
+// finish runs once, when nothing is in flight and nothing can be submitted.
+func (e *Executor) finish() {
+	e.links.close()
+	e.idle.mu.Lock()
+	e.word.Or(ended)
+	var parked []*runner
+	for r := e.idle.parked.pop(); r != nil; r = e.idle.parked.pop() {
+		parked = append(parked, r)
+	}
+	e.idle.mu.Unlock()
+	for _, r := range parked {
+		r.token <- nil
+	}
+	e.keeper.poke()
+	e.group.Wait()
+	if err := e.metrics(); err != nil {
+		e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
+	}
+	names.give(e.name)
+}
+
+// Resize fixes the number of slots from now on, 1 to 4096; 0 follows the CPU quota again. More slots
+// serve waiting tasks at once. Fewer take effect as the tasks on them end; what is queued there moves
+// to the injector. It returns ErrClosed after the end.
+func (e *Executor) Resize(slots int) error {
+	if e == nil {
+		return errNilExecutor
+	}
+	n := slots
+	if slots == 0 {
+		n = followQuota()
+	} else if err := checkSlots("Resize", slots); err != nil {
+		return err
+	}
+	e.inject.mu.Lock()
+	closed := e.inject.closed
+	e.inject.mu.Unlock()
+	if closed {
+		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
+	}
+	e.resize(n)
+	return nil
+}
+
+// resize makes n the number of slots that are not to be retired.
+func (e *Executor) resize(n int) {
+	e.life.resizing.Lock()
+	defer e.life.resizing.Unlock()
+	e.idle.mu.Lock()
+	before := e.slotCount()
+	switch have := e.slotCount(); {
+	case n > have:
+		e.grow(n - have)
+	case n < have:
+		e.shrink(have - n)
+	}
+	e.size.Store(int32(n))
+	var extra []*runner // parked for good, because they were not beyond the slots: they park anew
+	for i := e.idle.live - n; i > 0 && n < before; i-- {
+		if r := e.idle.parked.pop(); r != nil {
+			extra = append(extra, r)
+		}
+	}
+	e.idle.mu.Unlock()
+	for _, r := range extra {
+		r.token <- nil
+	}
+	for range max(0, n-before) {
+		if e.hasWork() {
+			e.notify()
+		}
+	}
+}
+
+// grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
+func (e *Executor) grow(n int) {
+	for _, s := range e.idle.slots {
+		if n > 0 && s.retire.Load() {
+			s.retire.Store(false)
+			n--
+		}
+	}
+	slots := slices.Clone(e.idle.slots)
+	for range n {
+		s := &slot{}
+		slots = append(slots, s)
+		e.pushFree(s)
+	}
+	e.setSlots(slots)
+}
+
+// shrink retires n slots: free ones at once, others at their holder's next boundary. Caller holds
+// idle.mu.
+func (e *Executor) shrink(n int) {
+	for n > 0 && len(e.idle.free) > 0 {
+		e.dropSlot(e.popFree())
+		n--
+	}
+	for _, s := range e.idle.slots {
+		if n > 0 && !s.retire.Load() {
+			s.retire.Store(true)
+			n--
+		}
+	}
+}
+
+// dropSlot removes a slot that nobody holds and whose deque is empty. Caller holds idle.mu.
+func (e *Executor) dropSlot(s *slot) {
+	slots := slices.Clone(e.idle.slots)
+	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
+}
+
+func (e *Executor) setSlots(slots []*slot) {
+	e.idle.slots = slots
+	e.slots.Store(&slots)
+}
+
+// retireSlot gives up the runner's slot for good: its tasks move to the injector.
+func (r *runner) retireSlot() {
+	e, s := r.e, r.slot
+	e.inject.empty(&s.deque)
+	e.idle.mu.Lock()
+	if s.retire.Load() { // it may have been called back meanwhile
+		s.retire.Store(false)
+		e.dropSlot(s)
+		r.release()
+	}
+	e.idle.mu.Unlock()
+	e.notify()
+}

@@ -1,0 +1,208 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Option configures an Executor. Options are values without effect until New applies them.
+type Option interface{ apply(*config) }
+
+type option func(*config)
+
+func (o option) apply(c *config) { o(c) }
+
+const (
+	maxSlots      = 4096
+	maxSpareLimit = 1 << 16
+)
+
+type config struct {
+	name       string
+	slots      int // 0: follow the CPU quota
+	queueLimit int // 0: 1024 per slot
+	maxSpares  int
+	budget     time.Duration
+	keepAlive  time.Duration
+	detect     bool
+	onPanic    func(context.Context, *PanicError)
+	log        *slog.Logger
+	meters     metric.MeterProvider
+	tracers    trace.TracerProvider
+	problems   []error
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		name:      "executor",
+		maxSpares: 256,
+		budget:    10 * time.Millisecond,
+		keepAlive: 10 * time.Second,
+		detect:    true,
+		log:       slog.New(slog.DiscardHandler),
+		meters:    otel.GetMeterProvider(),
+		tracers:   otel.GetTracerProvider(),
+	}
+	for i, o := range opts {
+		if o == nil {
+			c.problem("option %d is nil", i)
+			continue
+		}
+		o.apply(&c)
+	}
+	return c, errors.Join(c.problems...)
+}
+
+func (c *config) problem(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf("executor: "+format, args...))
+}
+
+// WithName names the executor in metrics, logs and profiles. Two live executors never share a name:
+// the second gets the suffix "-2". Default: "executor".
+func WithName(name string) Option {
+	return option(func(c *config) {
+		if name == "" {
+			c.problem(`WithName(""): must not be empty`)
+		}
+		c.name = name
+	})
+}
+
+// WithSlots fixes the parallelism: how many tasks run at once, not counting those inside Blocking.
+// 1 to 4096. Default: the CPU quota of the process, rounded down, at least 1 and at most GOMAXPROCS.
+func WithSlots(n int) Option {
+	return option(func(c *config) {
+		if err := checkSlots("WithSlots", n); err != nil {
+			c.problems = append(c.problems, err)
+		}
+		c.slots = n
+	})
+}
+
+func checkSlots(what string, n int) error {
+	switch {
+	case n < 1:
+		return fmt.Errorf("executor: %s(%d): must be at least 1", what, n)
+	case n > maxSlots:
+		return fmt.Errorf("executor: %s(%d): must be at most %d", what, n, maxSlots)
+	}
+	return nil
+}
+
+// WithQueueLimit bounds the injector, the queue for tasks from outside, to n tasks. Beside it each
+// slot's deque holds at most 256 children. A full queue makes Go wait and TryGo fail.
+// Default: 1024 for each slot that the executor has when it is made.
+func WithQueueLimit(n int) Option {
+	return option(func(c *config) {
+		if n < 1 {
+			c.problem("WithQueueLimit(%d): must be at least 1", n)
+		}
+		c.queueLimit = n
+	})
+}
+
+// WithMaxSpares bounds the runners beyond the slots, which stand in for blocked, waiting and yielded
+// tasks: 0 to 65536. 0 means that a blocked task keeps its slot. Default: 256.
+func WithMaxSpares(n int) Option {
+	return option(func(c *config) {
+		switch {
+		case n < 0:
+			c.problem("WithMaxSpares(%d): must be at least 0", n)
+		case n > maxSpareLimit:
+			c.problem("WithMaxSpares(%d): must be at most %d", n, maxSpareLimit)
+		}
+		c.maxSpares = n
+	})
+}
+
+// WithBudget sets the time slice after which Checkpoint yields if other tasks wait. It is checked
+// every 10 ms, or every d if that is shorter but not below 1 ms. Default: 10ms.
+func WithBudget(d time.Duration) Option {
+	return option(func(c *config) {
+		if d <= 0 {
+			c.problem("WithBudget(%v): must be above 0", d)
+		}
+		c.budget = d
+	})
+}
+
+// WithKeepAlive sets how long a runner beyond the slots stays parked before it ends. Default: 10s.
+func WithKeepAlive(d time.Duration) Option {
+	return option(func(c *config) {
+		if d < 0 {
+			c.problem("WithKeepAlive(%v): must be at least 0", d)
+		}
+		c.keepAlive = d
+	})
+}
+
+// WithStallDetection turns compensation for tasks that block outside of Blocking on or off.
+// Default: true.
+func WithStallDetection(on bool) Option {
+	return option(func(c *config) { c.detect = on })
+}
+
+// WithPanicHandler sets what happens to a panic in a task of Go or TryGo, which nobody waits for.
+// The handler runs in the task, with the task's context; a panic inside it crashes the process.
+// Default: a panic crashes the process, as after a go statement.
+func WithPanicHandler(h func(ctx context.Context, p *PanicError)) Option {
+	return option(func(c *config) {
+		if h == nil {
+			c.problem("WithPanicHandler(nil): must be a function")
+		}
+		c.onPanic = h
+	})
+}
+
+// WithLogger sets where rare events go: panics nobody waits for, changes of size. Default: nowhere.
+func WithLogger(l *slog.Logger) Option {
+	return option(func(c *config) {
+		if l == nil {
+			c.problem("WithLogger(nil): must be a logger")
+			return
+		}
+		c.log = l
+	})
+}
+
+// WithMeterProvider sets the provider of the executor's metrics. Default: the global one of package
+// otel; one that is installed later takes effect too.
+func WithMeterProvider(mp metric.MeterProvider) Option {
+	return option(func(c *config) {
+		if mp == nil {
+			c.problem("WithMeterProvider(nil): must be a provider")
+			return
+		}
+		c.meters = mp
+	})
+}
+
+// WithTracerProvider sets the provider of the executor's spans. Default: the global one of package
+// otel. Tasks have no spans of their own yet; the option is accepted so that callers need not change.
+func WithTracerProvider(tp trace.TracerProvider) Option {
+	return option(func(c *config) {
+		if tp == nil {
+			c.problem("WithTracerProvider(nil): must be a provider")
+			return
+		}
+		c.tracers = tp
+	})
+}
+
+func (c *config) tick() time.Duration {
+	return max(time.Millisecond, min(c.budget, 10*time.Millisecond))
+}
+
+// size decides how many slots an executor that follows the quota has.
+func followQuota() int {
+	quota, _ := bootstrapQuota()
+	return min(maxSlots, slotsFor(cpuQuota{cpus: quota}, runtime.GOMAXPROCS(0), nil))
+}

@@ -1,0 +1,213 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// For calls fn for each i in [0, n), on as many slots as are idle, and returns when all calls have ended.
+// The first error, panic (as *PanicError), Goexit (as ErrGoexit) or the end of ctx stops the handing out
+// of further indices and is returned. Inside a task of e the caller works along. There is no grain to
+// choose: a range is split only while a slot has nothing else to do.
+func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i int) error) error {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return err
+	}
+	if n < 0 {
+		return fmt.Errorf("executor: For: n is %d: must not be negative", n)
+	}
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	if n == 0 {
+		return nil
+	}
+	l := &loop{e: e, fn: fn}
+	if r := e.own(currentRunner(ctx)); r != nil && r.blocking == 0 {
+		l.work(r.contextWithin(ctx), 0, n)
+		return l.result()
+	}
+	f, err := Submit(ctx, e, func(ctx context.Context) (struct{}, error) {
+		l.work(ctx, 0, n)
+		return struct{}{}, l.result()
+	})
+	if err != nil {
+		return err
+	}
+	// Not with ctx: fn may use what belongs to the caller, so For returns only when all calls have ended.
+	_, err = f.Wait(context.WithoutCancel(ctx))
+	return err
+}
+
+// Map calls fn for each element of in, as For does, and returns the results in order, or nil and the
+// first error.
+func Map[T, R any](ctx context.Context, e *Executor, in []T, fn func(context.Context, T) (R, error)) ([]R, error) {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return nil, err
+	}
+	out := make([]R, len(in))
+	err := For(ctx, e, len(in), func(ctx context.Context, i int) (err error) {
+		out[i], err = fn(ctx, in[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ForEach calls fn for each element of seq, each call a task of its own, and returns when all have ended,
+// with the first error. It pulls elements on the calling goroutine, no faster than the queue has room,
+// and stops pulling at the first error or when ctx is done; so seq may be endless.
+func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) error) (err error) {
+	if err := e.valid(ctx, fn == nil || seq == nil); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	g := e.NewGroup(ctx)
+	defer func() { // also when seq panics
+		if waited := g.Wait(); err == nil {
+			err = waited
+		}
+	}()
+	for v := range seq {
+		g.Go(func(ctx context.Context) error { return fn(ctx, v) })
+		if g.stopped() {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	return nil
+}
+
+// stopped reports whether the group hands out no more.
+func (g *Group) stopped() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.round != nil && g.round.ctx.Err() != nil
+}
+
+// loop is one call of For.
+type loop struct {
+	e       *Executor
+	fn      func(context.Context, int) error
+	stopped atomic.Bool
+	once    sync.Once
+	err     error
+}
+
+const (
+	// chunkTime is about how long a range runs between two looks around. Shorter would spend more on
+	// the clock; longer would leave idle slots waiting.
+	chunkTime = 10 * time.Microsecond
+	maxChunk  = 1 << 20
+)
+
+func (l *loop) fail(err error) {
+	l.once.Do(func() { l.err = err })
+	l.stopped.Store(true)
+}
+
+func (l *loop) result() error {
+	if l.stopped.Load() {
+		return l.err
+	}
+	return nil
+}
+
+// work runs [lo, hi) in chunks that last about chunkTime, and splits off the upper half of what is left
+// whenever a slot is idle and nothing else of ours is there for it.
+func (l *loop) work(ctx context.Context, lo, hi int) {
+	var halves []Forked[error]
+	chunk := 1
+	for lo < hi && !l.stopped.Load() {
+		if ctx.Err() != nil {
+			l.fail(errorOf(ctx))
+			break
+		}
+		if hi-lo > 1 && l.e.hungry(ctx) {
+			mid := lo + (hi-lo)/2
+			upper := hi
+			halves = append(halves, Fork(ctx, func(ctx context.Context) error {
+				l.work(ctx, mid, upper)
+				return nil
+			}))
+			hi = mid
+		}
+		end := min(hi, lo+chunk)
+		start := time.Now()
+		l.run(ctx, lo, end)
+		if took := time.Since(start); took < chunkTime/2 && chunk < maxChunk {
+			chunk *= 2
+		} else if took > 2*chunkTime && chunk > 1 {
+			chunk /= 2
+		}
+		lo = end
+	}
+	for i := len(halves) - 1; i >= 0; i-- {
+		l.join(ctx, halves[i])
+	}
+}
+
+// run calls fn for a chunk.
+func (l *loop) run(ctx context.Context, lo, hi int) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if value := recover(); value != nil {
+			l.fail(asPanicError(value))
+		} else {
+			l.fail(ErrGoexit) // and the goroutine goes on ending
+		}
+	}()
+	for i := lo; i < hi; i++ {
+		if err := l.fn(ctx, i); err != nil {
+			l.fail(err)
+			break
+		}
+	}
+	returned = true
+}
+
+// join waits for a half. It fails only if the half ended by Goexit.
+func (l *loop) join(ctx context.Context, half Forked[error]) {
+	defer func() {
+		if value := recover(); value != nil {
+			err := error(asPanicError(value))
+			if errors.Is(err, ErrGoexit) {
+				err = ErrGoexit
+			}
+			l.fail(err)
+		}
+	}()
+	half.Join(ctx)
+}
+
+// hungry reports whether a slot is idle, or looking for work, while the calling task's own deque has
+// nothing for it.
+func (e *Executor) hungry(ctx context.Context) bool {
+	if e.word.Load()&(searchingMask|freeMask) == 0 {
+		return false
+	}
+	tc := taskOf(ctx)
+	return tc != nil && tc.r.isCurrent() && tc.r.slot != nil && tc.r.slot.len() == 0
+}
+
+// contextWithin returns ctx if it belongs to the task that r runs, else a task context made from it.
+func (r *runner) contextWithin(ctx context.Context) context.Context {
+	if tc := taskOf(ctx); tc != nil && tc.r == r {
+		return ctx
+	}
+	return &taskContext{parent: ctx, r: r}
+}

@@ -1,0 +1,294 @@
+package executor
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// The idle protocol. docs/PARKING.md states it and proves it; P0 to P4 refer to that page.
+
+// The state word. See the table in docs/PARKING.md.
+const (
+	oneSearching  = 1
+	searchingMask = 1<<20 - 1
+	oneFree       = 1 << 20
+	freeMask      = (1<<20 - 1) << 20
+	lent          = 1 << 40 // some slot may be BLOCKED
+	debt          = 1 << 41 // some runner is surplus
+	watched       = 1 << 42 // the keeper's monitor runs
+	stopping      = 1 << 43 // Close: tasks do not start any more
+	ended         = 1 << 44 // nothing is in flight and nothing will be: runners end
+)
+
+func searching(word uint64) int { return int(word & searchingMask) }
+func freeSlots(word uint64) int { return int(word & freeMask / oneFree) }
+
+// slot is the permission to run one task at a time, and the deque that goes with it.
+type slot struct {
+	deque
+
+	holder atomicRunner // who holds it now or held it last; for retakers
+	retire atomicFlag   // leave at the next boundary; written under idle.mu
+	id     int
+}
+
+// idle holds everything that is not running. Lock order: idle.mu is a leaf; see ARCHITECTURE.
+type idle struct {
+	mu      sync.Mutex
+	slots   []*slot    // all slots, also in Executor.slots; copied before each change
+	free    []*slot    // held by nobody, deques empty; the last in is the first out
+	parked  runnerList // runners without a slot; the last in is the first out
+	surplus runnerList // runners that run without a slot
+	unborn  []*slot    // slots for which the keeper starts runners
+	live    int        // runners that exist or are about to
+}
+
+// runnerList is a stack of runners that allows removal from the middle.
+type runnerList struct {
+	top *runner
+	len int
+}
+
+func (l *runnerList) push(r *runner) {
+	r.list, r.prev, r.next = l, nil, l.top
+	if l.top != nil {
+		l.top.prev = r
+	}
+	l.top = r
+	l.len++
+}
+
+func (l *runnerList) remove(r *runner) {
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		l.top = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.list, r.prev, r.next = nil, nil, nil
+	l.len--
+}
+
+func (l *runnerList) pop() *runner {
+	r := l.top
+	if r != nil {
+		l.remove(r)
+	}
+	return r
+}
+
+// notify is the second half of every publication of a task (P1): it sees to it that somebody will
+// look for the task. In a busy executor it is one load.
+func (e *Executor) notify() {
+	word := e.word.Load() // pairs with the state changes of startSearching, found and park
+	if word&searchingMask != 0 {
+		return
+	}
+	if word&freeMask != 0 {
+		e.wake()
+		return
+	}
+	if word&lent != 0 {
+		e.retakeBlocked()
+	}
+	if word&watched == 0 {
+		e.watch()
+	}
+}
+
+// wake pairs a free slot with a runner, unless somebody searches by now.
+func (e *Executor) wake() {
+	e.idle.mu.Lock()
+	if word := e.word.Load(); searching(word) > 0 || freeSlots(word) == 0 || word&ended != 0 {
+		e.idle.mu.Unlock()
+		return
+	}
+	s := e.popFree()
+	e.staffLocked(s, false)
+}
+
+// staff gives a slot that nobody holds to a parked or a new runner, which will search. A runner of
+// this executor starts new ones itself; for everybody else the keeper does, so that no runner
+// inherits anything from a submitter.
+func (e *Executor) staff(s *slot, byRunner bool) {
+	e.idle.mu.Lock()
+	e.staffLocked(s, byRunner)
+}
+
+// staffLocked releases idle.mu.
+func (e *Executor) staffLocked(s *slot, byRunner bool) {
+	e.word.Add(oneSearching) // before the token, on behalf of its receiver
+	r := e.idle.parked.pop()
+	if r == nil {
+		e.idle.live++
+		e.group.Add(1)
+		if !byRunner {
+			e.idle.unborn = append(e.idle.unborn, s)
+		}
+	}
+	e.idle.mu.Unlock()
+	switch {
+	case r != nil:
+		r.token <- s
+	case byRunner:
+		go newRunner(e).main(s)
+	default:
+		e.keeper.poke()
+	}
+}
+
+// popFree and pushFree move a slot off and onto the free list. Caller holds idle.mu.
+func (e *Executor) popFree() *slot {
+	last := len(e.idle.free) - 1
+	s := e.idle.free[last]
+	e.idle.free[last] = nil
+	e.idle.free = e.idle.free[:last]
+	e.word.Add(^uint64(oneFree - 1))
+	return s
+}
+
+func (e *Executor) pushFree(s *slot) {
+	e.idle.free = append(e.idle.free, s)
+	e.word.Add(oneFree)
+}
+
+// startSearching counts the caller as searching, if at most half the slots search already.
+func (e *Executor) startSearching() bool {
+	for {
+		word := e.word.Load()
+		if 2*searching(word) >= e.slotCount() {
+			return false
+		}
+		if e.word.CompareAndSwap(word, word+oneSearching) {
+			return true
+		}
+	}
+}
+
+// found ends the caller's search. The last searcher to find work passes the search on (P3).
+func (e *Executor) found() {
+	if word := e.word.Add(^uint64(oneSearching - 1)); searching(word) == 0 {
+		e.notify()
+	}
+}
+
+// hasWork looks at every queue.
+func (e *Executor) hasWork() bool {
+	if e.inject.size.Load() > 0 {
+		return true
+	}
+	for _, s := range *e.slots.Load() {
+		if s.len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// park gives up the runner's slot, if it has one, and sleeps until it is given a slot again, which it
+// then holds as a searcher. It reports false when the runner is to end.
+func (r *runner) park(search bool) bool {
+	e := r.e
+	r.forget()
+	r.count.parks.inc()
+
+	e.idle.mu.Lock()
+	if e.word.Load()&ended != 0 {
+		e.idle.live--
+		e.idle.mu.Unlock()
+		return false
+	}
+	gave := r.slot != nil
+	if gave {
+		e.giveBack(r.slot)
+		r.release()
+	}
+	if search {
+		e.word.Add(^uint64(oneSearching - 1))
+	}
+	e.idle.parked.push(r)
+	timed := e.idle.live > e.slotCount()
+	e.idle.mu.Unlock()
+
+	if gave && e.hasWork() && r.unpark() { // always look again (P2)
+		return true
+	}
+	e.checkQuiet()
+	return r.sleep(timed)
+}
+
+// giveBack disposes of a slot whose deque is empty: it leaves if it is to be retired, repays a
+// surplus runner, or becomes free. Caller holds idle.mu.
+func (e *Executor) giveBack(s *slot) {
+	switch {
+	case s.retire.Load():
+		e.dropSlot(s)
+	case e.idle.surplus.top != nil:
+		e.repay(s)
+	default:
+		e.pushFree(s)
+	}
+}
+
+// unpark takes a free slot back for a runner that saw work after it parked. It fails if a token is on
+// its way or no slot is free.
+func (r *runner) unpark() bool {
+	e := r.e
+	e.idle.mu.Lock()
+	if r.list == nil || len(e.idle.free) == 0 {
+		e.idle.mu.Unlock()
+		return false
+	}
+	e.idle.parked.remove(r)
+	s := e.popFree()
+	e.word.Add(oneSearching)
+	e.idle.mu.Unlock()
+	r.adopt(s)
+	if r.misses++; r.misses > 1 { // a thief was interrupted between claim and release
+		runtime.Gosched()
+	}
+	return true
+}
+
+// sleep waits for a token. Runners beyond the slots wait no longer than the keep-alive.
+func (r *runner) sleep(timed bool) bool {
+	r.misses = 0
+	var alarm <-chan time.Time
+	if timed {
+		timer := time.NewTimer(r.e.cfg.keepAlive)
+		defer timer.Stop()
+		alarm = timer.C
+	}
+	for {
+		select {
+		case s := <-r.token:
+			if s != nil {
+				r.adopt(s)
+				return true
+			}
+			return r.park(false) // look again at what there is to wait for
+		case <-alarm:
+			if r.retire() {
+				return false
+			}
+			alarm = nil
+		}
+	}
+}
+
+// retire takes the runner off the parked list for good, if there are more runners than slots. It
+// fails if a token is on its way.
+func (r *runner) retire() bool {
+	e := r.e
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	if r.list == nil || e.idle.live <= e.slotCount() {
+		return false
+	}
+	e.idle.parked.remove(r)
+	e.idle.live--
+	return true
+}

@@ -1,0 +1,184 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/seed-97bda89a/executor"
+	"github.com/stretchr/testify/require"
+)
+
+func TestBulkhead_ValidatesItsLimit(t *testing.T) {
+	for _, limit := range []int{0, -1} {
+		b, err := executor.NewBulkhead("b", limit)
+		require.Error(t, err)
+		require.Nil(t, b)
+		require.Contains(t, err.Error(), "executor: NewBulkhead")
+		require.Contains(t, err.Error(), strconv.Itoa(limit))
+		require.Contains(t, err.Error(), "must be at least 1")
+	}
+}
+
+// Mutant: the limit is per executor, or a nested context kind passes by the permit.
+func TestBulkhead_LimitHoldsOverAllExecutorsAndCallers(t *testing.T) {
+	const limit = 3
+	b, err := executor.NewBulkhead("shared", limit)
+	require.NoError(t, err)
+	e1, e2 := spared(t, 2, 16), spared(t, 4, 2)
+	var p peak
+	var ran atomic.Int64
+	body := func(ctx context.Context) {
+		err := b.Blocking(ctx, func() {
+			p.enter()
+			defer p.leave()
+			ran.Add(1)
+			for range 5 {
+				runtime.Gosched()
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	n := scaled(2000)
+	var wg sync.WaitGroup
+	for i := range n {
+		ctx, cancel := ctxKinds[i%len(ctxKinds)].of(context.Background())
+		defer cancel()
+		require.NoError(t, e1.Go(ctx, body))
+		require.NoError(t, e2.Go(ctx, func(context.Context) { body(context.Background()) }))
+		if i%10 == 0 {
+			wg.Add(1)
+			go func() { defer wg.Done(); body(context.Background()) }()
+		}
+	}
+	within(t, "the outside callers end", wg.Wait)
+	quiet(t, e1)
+	quiet(t, e2)
+	require.EqualValues(t, 2*n+(n+9)/10, ran.Load())
+	require.LessOrEqual(t, p.max.Load(), int64(limit))
+}
+
+// hold takes one permit of b until the gate opens.
+func hold(t *testing.T, b *executor.Bulkhead) *gate {
+	g, inside := newGate(t), make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.Blocking(context.Background(), func() { close(inside); g.wait() })
+	}()
+	await(t, "the permit is taken", inside)
+	t.Cleanup(func() { g.open(); await(t, "the permit is given back", done) })
+	return g
+}
+
+// Mutant: a task waits for the permit with its slot.
+func TestBulkhead_WaitingForAPermitLendsTheSlot(t *testing.T) {
+	for _, kind := range ctxKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			b, err := executor.NewBulkhead("busy", 1)
+			require.NoError(t, err)
+			held := hold(t, b)
+			e := spared(t, 1, 1)
+			about := make(chan struct{})
+			f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+				ctx, cancel := kind.of(ctx)
+				defer cancel()
+				close(about)
+				ran := false
+				err := b.Blocking(ctx, func() { ran = true })
+				if err == nil && !ran {
+					err = errors.New("fn did not run")
+				}
+				return 1, err
+			})
+			require.NoError(t, err)
+			await(t, "the task asks for a permit", about)
+			alive(t, e)
+			held.open()
+			require.NoError(t, result(t, f))
+			quiet(t, e)
+		})
+	}
+}
+
+// Mutant: a waiter that leaves with its context keeps its place, or takes the permit with it.
+func TestBulkhead_WaitLeavesWithItsContext(t *testing.T) {
+	b, err := executor.NewBulkhead("busy", 1)
+	require.NoError(t, err)
+	e := spared(t, 1, 4)
+	cause := errors.New("cause")
+	for round := range 50 {
+		held := hold(t, b)
+		ctx, cancel := context.WithCancelCause(context.Background())
+		never := func() { t.Error("fn ran without a permit") }
+		f, err := executor.Submit(context.Background(), e, func(context.Context) (int, error) {
+			return 1, b.Blocking(ctx, never)
+		})
+		require.NoError(t, err)
+		outside := make(chan error, 1)
+		go func() { outside <- b.Blocking(ctx, never) }()
+		for range round {
+			runtime.Gosched()
+		}
+		cancel(cause)
+		for _, err := range []error{result(t, f), await(t, "the outside waiter leaves", outside)} {
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorIs(t, err, cause)
+		}
+		held.open()
+		within(t, "the permit is free again", func() {
+			if err := b.Blocking(context.Background(), func() {}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, b.Blocking(done, func() { t.Error("ran under a done context") }), context.Canceled)
+	quiet(t, e)
+}
+
+// Mutant: the permit is not released by a deferred call.
+func TestBulkhead_AbnormalEndsGiveThePermitBack(t *testing.T) {
+	b, err := executor.NewBulkhead("once", 1)
+	require.NoError(t, err)
+	e := spared(t, 1, 1)
+	bad := errors.New("bad")
+	for range 20 {
+		err := inTask(t, e, func(ctx context.Context) error { return b.Blocking(ctx, func() { panic(bad) }) })
+		require.ErrorIs(t, err, bad)
+		err = inTask(t, e, func(ctx context.Context) error { return b.Blocking(ctx, runtime.Goexit) })
+		require.ErrorIs(t, err, executor.ErrGoexit)
+		within(t, "a Goexit outside a task", func() { _ = b.Blocking(context.Background(), runtime.Goexit) })
+		require.Panics(t, func() { _ = b.Blocking(context.Background(), func() { panic(bad) }) })
+		within(t, "the permit is free again", func() {
+			if err := b.Blocking(context.Background(), func() {}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	quiet(t, e)
+}
+
+// Mutant: Close waits for a task that waits for a permit under its own context, which Close cancels.
+func TestBulkhead_WaitersLeaveAtClose(t *testing.T) {
+	b, err := executor.NewBulkhead("closing", 1)
+	require.NoError(t, err)
+	hold(t, b)
+	e := spared(t, 1, 4)
+	about := make(chan struct{})
+	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+		close(about)
+		return 1, b.Blocking(ctx, func() {})
+	})
+	require.NoError(t, err)
+	await(t, "the task asks for a permit", about)
+	within(t, "Close", func() { _ = e.Close() })
+	require.ErrorIs(t, result(t, f), executor.ErrClosed)
+}

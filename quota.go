@@ -1,0 +1,399 @@
+package executor
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.uber.org/automaxprocs/maxprocs"
+)
+
+// cpuQuota is what the cgroups of this process allow.
+type cpuQuota struct {
+	cpus  float64 // CPUs; 0 if there is no limit
+	group string  // path of the cgroup that sets it, e.g. /kubepods/x; "" if there is none
+}
+
+// slotsFor turns a quota into a number of slots. It rounds down unless round
+// says otherwise: slots above the quota do not add work done, they only spend
+// the quota early in each period and stall every goroutine until the next one.
+// The fraction that is left over serves the garbage collector and I/O.
+func slotsFor(quota cpuQuota, gomaxprocs int, round func(float64) int) int {
+	n := gomaxprocs
+	if quota.cpus > 0 {
+		if round != nil {
+			n = round(quota.cpus)
+		} else if floor := math.Floor(quota.cpus); floor < float64(gomaxprocs) {
+			n = int(floor) // compared as floats first: the quota need not fit an int
+		}
+	}
+	return max(1, min(n, gomaxprocs))
+}
+
+// bootstrapQuota asks automaxprocs for the quota of the innermost cgroup. ok
+// is false if there is none, or if the GOMAXPROCS environment variable is set.
+//
+// maxprocs.Set offers no way to only look: it always ends in a call of
+// runtime.GOMAXPROCS, and that call turns the runtime's own updates off for the
+// rest of the process, even when the number stays the same. So the rounding
+// function keeps the value and never returns. By then automaxprocs has closed
+// its files, and nothing is left half done.
+func bootstrapQuota() (cpus float64, ok bool) {
+	if _, set := os.LookupEnv("GOMAXPROCS"); set {
+		return 0, false
+	}
+	defer func() {
+		if ok {
+			_ = recover() // ours; any other panic goes on up, its stack intact
+		}
+	}()
+	// Any error means the same here as no quota: there is no value to use.
+	_, _ = maxprocs.Set(maxprocs.RoundQuotaFunc(func(v float64) int {
+		cpus, ok = v, true
+		panic("executor: quota captured")
+	}))
+	return 0, false
+}
+
+// quotaReader reads the CPU quota of this process again and again, at the cost
+// of a few system calls. Unlike automaxprocs and the runtime it looks at every
+// cgroup from the process's own up to the outermost that is mounted here, for
+// the kernel enforces all of them: the tightest one counts.
+//
+// It follows changes of the quota, the cpu controller being switched on or off,
+// and the process being moved to another cgroup: each read compares
+// /proc/self/cgroup with what it held before, and looks for the files again only
+// if that differs. It does not follow cgroup file systems mounted later, nor
+// cgroup v1 threads that were put in another group than their process. Limits
+// outside the mount, as on the host of a container, cannot be seen from inside.
+//
+// It keeps its files open until close. All methods may be called at any time,
+// from any goroutine.
+type quotaReader struct {
+	root string // goes before every file name; "" except in tests
+
+	// mu guards what follows. Nothing else is locked while it is held.
+	mu     sync.Mutex
+	closed bool
+	self   controlFile
+	seen   []byte        // text of self that levels was made from
+	levels []cgroupLevel // innermost first
+	buf    []byte        // scratch for reading
+}
+
+// cgroupLevel is one cgroup that this process is in.
+type cgroupLevel struct {
+	group  string
+	quota  controlFile // v1: the quota alone; v2: quota and period
+	period controlFile // v1 only; no path in v2
+	stat   controlFile
+	cpus   float64 // as last read; 0 if there is no limit
+}
+
+// newQuotaReader never fails: where there is nothing to read, read says that
+// there is no quota.
+func newQuotaReader() *quotaReader {
+	if runtime.GOOS != "linux" {
+		return &quotaReader{closed: true} // cgroups are a Linux matter
+	}
+	return newQuotaReaderAt("")
+}
+
+// newQuotaReaderAt is newQuotaReader for the file tree below root.
+func newQuotaReaderAt(root string) *quotaReader {
+	q := &quotaReader{
+		root: root,
+		self: controlFile{path: root + "/proc/self/cgroup"},
+		buf:  make([]byte, 4096), // enough for all files here, and it can grow
+	}
+	q.read() // so that the first call of the user costs no more than the next
+	return q
+}
+
+// close releases the files. Afterwards there is no quota to be read.
+func (q *quotaReader) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.self.close()
+	q.setLevels(nil)
+}
+
+// read returns the tightest quota that applies to this process now.
+func (q *quotaReader) read() cpuQuota {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.tightest(); l != nil {
+		return cpuQuota{cpus: l.cpus, group: l.group}
+	}
+	return cpuQuota{}
+}
+
+// tightest brings all levels up to date and returns the one with the lowest
+// quota, of equals the innermost; nil if none has one. q.mu is held.
+func (q *quotaReader) tightest() *cgroupLevel {
+	if q.closed {
+		return nil
+	}
+	// If the file cannot be read, for want of a descriptor perhaps, then what
+	// was known before is the best guess.
+	if text, err := q.self.read(&q.buf); err == nil && !bytes.Equal(text, q.seen) {
+		q.find(bytes.Clone(text))
+	}
+	var best *cgroupLevel
+	for i := range q.levels {
+		l := &q.levels[i]
+		l.refresh(&q.buf)
+		if l.cpus > 0 && (best == nil || l.cpus < best.cpus) {
+			best = l
+		}
+	}
+	return best
+}
+
+// refresh reads the quota of this level. Text that makes no sense is no limit,
+// nor is a missing file: a v2 group has no cpu.max before its parent hands the
+// cpu controller down. Any other failure says nothing about the quota and leaves
+// it as it was, lest a process that is out of descriptors widen itself.
+//
+// Quota and period of v1 are two files, and whoever changes both does so in two
+// steps. A read in between sees a wrong ratio; the next one is right.
+func (l *cgroupLevel) refresh(buf *[]byte) {
+	text, err := l.quota.read(buf)
+	switch {
+	case err != nil:
+	case l.period.path == "":
+		l.cpus = parseCPUMax(text)
+	default:
+		quota := positive(text)
+		if quota == 0 {
+			l.cpus = 0 // no need for the period: this saves a call per level
+			return
+		}
+		if text, err = l.period.read(buf); err == nil {
+			l.cpus = ratio(quota, positive(text))
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		l.cpus = 0
+	}
+}
+
+// find looks for the control files of the groups named in text, the content of
+// /proc/self/cgroup. q.mu is held.
+func (q *quotaReader) find(text []byte) {
+	var levels []cgroupLevel
+	if group, v1, ok := cpuGroup(string(text)); ok {
+		mounts, err := os.ReadFile(q.root + "/proc/self/mountinfo")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return // q.seen is the old one, so the next read tries again
+		}
+		levels = q.levelsOf(group, cpuMounts(string(mounts), v1), v1)
+	}
+	q.setLevels(levels)
+	q.seen = text
+}
+
+func (q *quotaReader) setLevels(levels []cgroupLevel) {
+	for i := range q.levels {
+		q.levels[i].quota.close()
+		q.levels[i].period.close()
+		q.levels[i].stat.close()
+	}
+	q.levels = levels
+}
+
+// levelsOf lists group and its ancestors as far up as a mount shows them.
+func (q *quotaReader) levelsOf(group string, mounts []cgroupMount, v1 bool) []cgroupLevel {
+	// The same hierarchy may be mounted more than once, each time from another
+	// root. The shortest root shows most ancestors.
+	slices.SortStableFunc(mounts, func(a, b cgroupMount) int { return len(a.root) - len(b.root) })
+	for _, m := range mounts {
+		rel, ok := m.relative(group)
+		if !ok {
+			continue
+		}
+		// Another mount may cover this one.
+		if st, err := os.Stat(q.root + m.dir + rel); err != nil || !st.IsDir() {
+			continue
+		}
+		var levels []cgroupLevel
+		for {
+			name := cmp.Or(strings.TrimSuffix(m.root, "/")+rel, "/")
+			levels = append(levels, newLevel(name, q.root+m.dir+rel, v1))
+			if rel == "" {
+				return levels
+			}
+			rel = rel[:strings.LastIndexByte(rel, '/')]
+		}
+	}
+	return nil
+}
+
+func newLevel(group, dir string, v1 bool) cgroupLevel {
+	l := cgroupLevel{group: group, stat: controlFile{path: dir + "/cpu.stat"}}
+	if !v1 {
+		l.quota.path = dir + "/cpu.max"
+		return l
+	}
+	l.quota.path = dir + "/cpu.cfs_quota_us"
+	l.period.path = dir + "/cpu.cfs_period_us"
+	return l
+}
+
+// parseCPUMax reads cpu.max of cgroup v2: "max 100000" or "150000 100000".
+func parseCPUMax(text []byte) float64 {
+	quota, period, found := bytes.Cut(bytes.TrimSpace(text), []byte(" "))
+	if !found {
+		return ratio(positive(quota), 100_000) // the kernel's default period
+	}
+	return ratio(positive(quota), positive(period))
+}
+
+// positive is the number in text, or 0 if it is none above 0: "-1" and "max"
+// both mean no limit.
+func positive(text []byte) int64 {
+	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+func ratio(quota, period int64) float64 {
+	if period == 0 {
+		return 0
+	}
+	return float64(quota) / float64(period)
+}
+
+// cpuGroup finds the cgroup that limits the CPU in the text of
+// /proc/self/cgroup. The controller is in one hierarchy only: that of v1 which
+// names it, or else v2, whose line begins with 0 and names none.
+func cpuGroup(text string) (group string, v1, ok bool) {
+	for line := range strings.Lines(text) {
+		// The path is last and may hold colons; of line breaks the kernel allows none.
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(f) != 3 || !strings.HasPrefix(f[2], "/") {
+			continue
+		}
+		if slices.Contains(strings.Split(f[1], ","), "cpu") {
+			return f[2], true, true
+		}
+		if f[0] == "0" && f[1] == "" {
+			group, ok = f[2], true
+		}
+	}
+	return group, false, ok
+}
+
+// cgroupMount is a place where the cpu hierarchy, or a part of it, is mounted.
+type cgroupMount struct {
+	root string // the cgroup that is seen at dir
+	dir  string
+}
+
+// cpuMounts lists them from the text of /proc/self/mountinfo:
+//
+//	32 31 0:29 /docker/x /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu
+//
+// where the optional fields before the dash may be many or none.
+func cpuMounts(mountinfo string, v1 bool) []cgroupMount {
+	var mounts []cgroupMount
+	for line := range strings.Lines(mountinfo) {
+		// Blanks inside a field are escaped, except in the last: it is left whole.
+		head, tail, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		h, t := strings.Split(head, " "), strings.SplitN(tail, " ", 3)
+		if len(h) < 6 || len(t) < 3 {
+			continue
+		}
+		if v1 && (t[0] != "cgroup" || !slices.Contains(strings.Split(t[2], ","), "cpu")) {
+			continue
+		}
+		if !v1 && t[0] != "cgroup2" {
+			continue
+		}
+		m := cgroupMount{root: unescape(h[3]), dir: unescape(h[4])}
+		// A later mount at the same place hides the one before.
+		mounts = slices.DeleteFunc(mounts, func(o cgroupMount) bool { return o.dir == m.dir })
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+// relative gives the path of group below the root of the mount, "" for the
+// root itself. It is false if the group cannot be reached through this mount,
+// be it beside the root or, as the dots of a cgroup namespace tell, above it.
+func (m cgroupMount) relative(group string) (string, bool) {
+	rel, ok := strings.CutPrefix(group, strings.TrimSuffix(m.root, "/"))
+	if !ok || (rel != "" && rel[0] != '/') || rel == "/.." || strings.HasPrefix(rel, "/../") {
+		return "", false
+	}
+	return strings.TrimRight(rel, "/"), true
+}
+
+// unescape undoes the octal escapes of mountinfo, such as \040 for a blank.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				c, i = byte(n), i+3
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// controlFile is a small kernel file that is read many times. It is opened at
+// the first read and stays open: reading an open file costs a fifth of opening
+// it again.
+type controlFile struct {
+	path string
+	file *os.File
+}
+
+// read gives the whole text, valid until buf is used again. A file that has
+// gone stale is opened anew: its group may have been removed and made again.
+func (f *controlFile) read(buf *[]byte) ([]byte, error) {
+	for {
+		fresh := f.file == nil
+		if fresh {
+			file, err := os.Open(f.path)
+			if err != nil {
+				return nil, err
+			}
+			f.file = file
+		}
+		n, err := f.file.ReadAt(*buf, 0)
+		switch {
+		case err == nil: // the buffer is full, and there may be more
+			*buf = make([]byte, 2*len(*buf))
+		case errors.Is(err, io.EOF):
+			return (*buf)[:n], nil
+		default:
+			f.close()
+			if fresh {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (f *controlFile) close() {
+	if f.file != nil {
+		_ = f.file.Close() // nothing was written
+		f.file = nil
+	}
+}

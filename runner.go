@@ -1,0 +1,206 @@
+package executor
+
+import (
+	"context"
+	"runtime/pprof"
+	"sync/atomic"
+)
+
+// runner is a goroutine that executes tasks while it holds a slot.
+type runner struct {
+	e     *Executor
+	goid  int64      // written once, before any task sees the runner
+	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: look again
+
+	// The runner's own, plain.
+	slot     *slot // nil while parked, yielded, lent away or surplus
+	tc       *taskContext
+	group    *groupTask // innermost group task on this stack
+	forks    *forkNode  // children that are not joined yet, newest first
+	pools    []any      // free forked children, one *forkPool[T] for each T
+	signal   chan struct{}
+	rng      uint64
+	tick     uint32 // picks since the injector went first
+	fair     uint32 // the tick at which it goes first again
+	pops     uint32
+	tasks    uint32 // tasks since the labels were reset
+	calls    uint32 // Blocking calls, for sampling
+	misses   int
+	depth    int  // nested tasks on this stack, run in place by waiters
+	blocking int  // nested Blocking calls; only the outermost counts
+	credit   bool // counts against WithMaxSpares
+	inBare   bool // a task of Go is running
+	done     bool // the loop ended by itself
+	_        [64]byte
+
+	// Shared.
+	word    atomic.Uint64 // the Blocking word, see blocking.go
+	held    atomicSlot    // slot, for retakers
+	gift    atomicSlot    // a slot that repays this surplus runner; written under idle.mu
+	flagged atomic.Uint64 // see budget.go
+
+	list       *runnerList // idle.parked or idle.surplus; this and the links under idle.mu
+	prev, next *runner
+	sibling    *runner // the registry's list
+	elder      *runner
+	seen       sighting // the keeper's own
+
+	count counters
+}
+
+type (
+	atomicSlot   = atomic.Pointer[slot]
+	atomicRunner = atomic.Pointer[runner]
+	atomicFlag   = atomic.Bool
+)
+
+func newRunner(e *Executor) *runner {
+	return &runner{e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15)}
+}
+
+// main is the life of a runner. It starts with a slot, and counted as searching.
+func (r *runner) main(s *slot) {
+	e := r.e
+	pprof.SetGoroutineLabels(e.labels) // first of all: the starter may have carried foreign ones
+	r.goid = goroutineID()
+	r.fair = fairness
+	runners.add(r)
+	e.registry.add(r)
+	defer r.exit()
+
+	r.adopt(s)
+	search := true
+	for {
+		en, ok := r.nextTask(search)
+		if !ok {
+			break
+		}
+		search = false
+		en.job.execute(r, en.ctx, en.gen)
+		r.boundary()
+	}
+	r.done = true
+}
+
+// nextTask returns the next task to run, parking until there is one. It reports false when the runner
+// is to end.
+func (r *runner) nextTask(search bool) (entry, bool) {
+	for {
+		if r.slot != nil && r.slot.retire.Load() {
+			if search {
+				r.e.found()
+				search = false
+			}
+			r.retireSlot()
+		}
+		if r.slot != nil {
+			if en, ok := r.pick(); ok {
+				if search {
+					r.e.found()
+				}
+				return en, true
+			}
+			if !search {
+				search = r.e.startSearching()
+			}
+			if search {
+				if en, ok := r.search(); ok {
+					r.e.found()
+					return en, true
+				}
+			}
+		}
+		if !r.park(search) {
+			return entry{}, false
+		}
+		search = true
+	}
+}
+
+// boundary is what happens between two tasks.
+func (r *runner) boundary() {
+	unlockThread()
+	if r.forks != nil {
+		r.orphan(0)
+	}
+	if r.tasks++; r.tasks%64 == 0 { // labels that a task left on reach at most 63 others
+		pprof.SetGoroutineLabels(r.e.labels)
+	}
+	if r.slot == nil || r.e.word.Load()&debt != 0 {
+		r.settle()
+	}
+}
+
+// forget drops everything that a parked runner must not keep alive or pass on.
+func (r *runner) forget() {
+	r.tc = nil
+	r.tasks = 0
+	pprof.SetGoroutineLabels(r.e.labels)
+}
+
+// adopt takes hold of a slot; release lets go of it.
+func (r *runner) adopt(s *slot) {
+	r.slot = s
+	r.held.Store(s)
+	s.holder.Store(r)
+}
+
+func (r *runner) release() { r.slot = nil }
+
+// exit ends the goroutine. If it did not end by itself, then a task called Goexit, and somebody else
+// takes over the slot; or a task panicked, and the process is about to crash.
+func (r *runner) exit() {
+	e := r.e
+	if !r.done {
+		if value := recover(); value != nil {
+			// Only a bare task gets here, without a handler. Nothing may run on as if all were well,
+			// so panic on, with the stack of the task still in place.
+			panic(value)
+		}
+		if r.inBare {
+			r.count.panicked.inc()
+		}
+		if r.forks != nil {
+			r.orphan(0)
+		}
+		e.idle.mu.Lock()
+		e.idle.live--
+		e.idle.mu.Unlock()
+		if r.slot == nil {
+			r.settle()
+		}
+		if r.slot != nil {
+			s := r.slot
+			r.release()
+			e.staff(s, true)
+		}
+	}
+	runners.remove(r)
+	e.registry.remove(r)
+	e.checkQuiet()
+	e.group.Done()
+}
+
+// frame marks the start of a task that a waiter runs in place, and of a task whose end has to be
+// told apart from that of others on the same stack.
+type frame struct {
+	tc *taskContext
+}
+
+func (r *runner) enterFrame() frame {
+	r.depth++
+	return frame{r.tc}
+}
+
+func (r *runner) leaveFrame(f frame) {
+	if r.forks != nil {
+		r.orphan(r.depth)
+	}
+	r.depth--
+	r.tc = f.tc
+}
+
+// labelsOf returns the context that carries the profiler labels of an executor's runners.
+func labelsOf(name string) context.Context {
+	return pprof.WithLabels(context.Background(), pprof.Labels("executor", name))
+}

@@ -1,0 +1,112 @@
+package executor
+
+// Where a runner looks for work, in which order, and how much it takes.
+
+const (
+	// fairness is how often a runner looks at the injector first, so that children which start
+	// children for ever do not starve the outside. 61 is the Go runtime's number: prime, rare
+	// enough to be free. It is jittered by one so that it never falls in step with a task's period.
+	fairness = 61
+
+	// headEvery is how often the owner takes its oldest task instead of the newest, so that it
+	// does not starve under a stream of new ones.
+	headEvery = 8
+
+	// maxBatch bounds what one runner takes from the injector at once. More would hold the lock
+	// for longer and leave less to others.
+	maxBatch = 128
+
+	// maxSteal bounds what one theft takes. Each task costs its own claim.
+	maxSteal = 16
+
+	// searchPasses is how often a searching runner looks at every victim before it parks.
+	searchPasses = 2
+)
+
+// pick takes a task from the places that need no search: the own deque and the injector.
+func (r *runner) pick() (entry, bool) {
+	if r.tick++; r.tick >= r.fair {
+		r.tick, r.fair = 0, fairness-1+uint32(r.random()%3)
+		if en, ok := r.takeInjected(1); ok {
+			return en, true
+		}
+	}
+	d := &r.slot.deque
+	if r.pops++; r.pops%headEvery == 0 {
+		if en, ok := d.popHead(); ok {
+			return en, true
+		}
+	} else if en, ok := d.pop(); ok {
+		return en, true
+	}
+	return r.takeInjected(maxBatch)
+}
+
+// takeInjected takes up to most tasks from the injector: the first to run now, the others into the
+// own deque, where they are published again (P4).
+func (r *runner) takeInjected(most int) (entry, bool) {
+	q := &r.e.inject
+	if q.size.Load() == 0 {
+		return entry{}, false
+	}
+	d := &r.slot.deque
+	en, ok, published := q.take(d, min(most, d.room()+1), r.e.slotCount())
+	if published {
+		r.e.notify()
+	}
+	return en, ok
+}
+
+// search looks at every other slot, from a random start, and at the injector between the passes. The
+// caller is counted as searching.
+func (r *runner) search() (entry, bool) {
+	for range searchPasses {
+		slots := *r.e.slots.Load()
+		start := int(r.random() % uint64(len(slots)))
+		for i := range slots {
+			victim := slots[(start+i)%len(slots)]
+			if victim == r.slot {
+				continue
+			}
+			if en, ok := r.steal(victim); ok {
+				return en, true
+			}
+		}
+		if en, ok := r.takeInjected(maxBatch); ok {
+			return en, true
+		}
+	}
+	return entry{}, false
+}
+
+// steal takes about half of the victim's tasks, oldest first and one claim at a time. The first is to
+// run now; the others go into the own deque, which is empty, and are published again (P4).
+func (r *runner) steal(victim *slot) (entry, bool) {
+	first, ok, _ := victim.take()
+	if !ok {
+		return entry{}, false
+	}
+	own := &r.slot.deque
+	stolen := uint64(1)
+	for range min(victim.len()/2, maxSteal-1, own.room()) {
+		en, ok, _ := victim.take()
+		if !ok {
+			break
+		}
+		own.push(en)
+		stolen++
+	}
+	r.count.stolen.add(stolen)
+	if stolen > 1 {
+		r.e.notify()
+	}
+	return first, true
+}
+
+// random is xorshift64*: a runner's own, cheap, and good enough to choose victims.
+func (r *runner) random() uint64 {
+	r.rng ^= r.rng >> 12
+	r.rng ^= r.rng << 25
+	r.rng ^= r.rng >> 27
+	return r.rng * 0x2545f4914f6cdd1d
+}

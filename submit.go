@@ -1,0 +1,203 @@
+package executor
+
+import "context"
+
+// How a task gets in: a child goes to the own deque, everything else to the injector, and a full
+// injector makes the submitter wait.
+
+// start submits a task of Go, TryGo, Submit or TrySubmit.
+func (e *Executor) start(ctx context.Context, j job, wait bool) error {
+	var r *runner
+	if tc := taskOf(ctx); tc != nil && tc.r.e == e && tc.r.isCurrent() {
+		r = tc.r
+	}
+	err := e.submit(r, ctx, entry{job: j, ctx: parentOf(ctx)}, wait)
+	if err != nil {
+		e.outside.rejected.Add(1)
+	}
+	return err
+}
+
+// submit queues a task. r is the calling goroutine's runner if the caller knows that it is one of this
+// executor, else nil.
+func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) error {
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	if r != nil && r.pushLocal(en) {
+		return nil
+	}
+	return e.admit(r, ctx, en, wait, placeQueued)
+}
+
+// pushLocal puts a child on the own deque. It needs no check for a closed executor: the calling task
+// itself is in flight. It fails if the runner has no slot to itself at the moment, or if the deque
+// is full and the injector too.
+func (r *runner) pushLocal(en entry) bool {
+	if r.blocking > 0 || r.slot == nil && !r.takeGift() {
+		return false
+	}
+	d := &r.slot.deque
+	if d.room() == 0 && r.e.inject.overflow(d, dequeCap/2) == 0 {
+		return false
+	}
+	r.count.submitted.inc() // before anybody can run it (L1)
+	d.push(en)
+	r.e.notify()
+	return true
+}
+
+// place says what a submitter wants in the injector.
+type place int
+
+const (
+	placeQueued  place = iota // the task queued
+	placeHeld                 // a place for a task that its group holds back
+	placePatient              // the same, waiting even where a task should not
+)
+
+// admit gets the submitter what it wants: at once, or after waiting for room.
+func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, want place) error {
+	q := &e.inject
+	q.mu.Lock()
+	err := q.refusal(r != nil)
+	if err == nil && q.accept(en, want != placeQueued) {
+		q.unlock()
+		e.notify()
+		return nil
+	}
+	q.mu.Unlock()
+
+	// Refused or about to wait: now it matters whose goroutine this is, whatever ctx says.
+	caller := r
+	if r == nil {
+		caller = currentRunner(ctx)
+		if r = e.own(caller); r != nil {
+			if want == placeQueued && r.pushLocal(en) {
+				return nil
+			}
+			return e.admit(r, ctx, en, wait, want)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case !wait:
+		return ErrQueueFull
+	}
+	return e.waitForRoom(caller, ctx, &waiter{
+		en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil,
+	}, want == placePatient)
+}
+
+// waitForRoom waits until w is granted, refused, or ctx is done. A task lends its slot meanwhile. It
+// waits only as long as that helps: without a spare left, or when the queue stands still, its child is
+// accepted over the limit, and refused beyond the hard cap.
+func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, patient bool) error {
+	q := &e.inject
+	stuck := false
+	if caller != nil && caller.blocking == 0 {
+		caller.enter(kindWait)
+		defer caller.leave()
+		stuck = w.own && caller.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
+	}
+	q.mu.Lock()
+	err := q.refusal(w.own)
+	accepted := err == nil && q.accept(w.en, w.held)
+	if !accepted && err == nil && w.inTask && (stuck || q.stood == q.moved+1) {
+		accepted = q.acceptOver(w.en, w.held)
+		switch {
+		case accepted:
+		case patient:
+			w.inTask = false
+		default:
+			err = ErrQueueFull
+		}
+	}
+	if accepted || err != nil {
+		q.unlock()
+		if accepted {
+			e.notify()
+		}
+		return err
+	}
+	q.waiters.push(w)
+	q.mu.Unlock()
+	if w.inTask {
+		e.watch() // the keeper notices when the queue stands still
+	}
+	select {
+	case <-w.ready:
+		return w.err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	left := w.listed
+	if left {
+		q.waiters.remove(w)
+	}
+	q.mu.Unlock()
+	if !left { // granted or refused at the same moment
+		<-w.ready
+		return w.err
+	}
+	e.checkQuiet()
+	return errorOf(ctx)
+}
+
+// reserve takes a place in the queue for a task that a group holds back, under the same rules. Only a
+// task of that group may get ErrQueueFull: it can run the child itself.
+func (e *Executor) reserve(r *runner, ctx context.Context, member bool) error {
+	if ctx.Err() != nil {
+		return errorOf(ctx)
+	}
+	want := placePatient
+	if member {
+		want = placeHeld
+	}
+	return e.admit(r, ctx, entry{}, true, want)
+}
+
+// requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil.
+func (e *Executor) requeue(r *runner, en entry) {
+	if r != nil && r.blocking == 0 && r.slot != nil && r.slot.room() > 0 {
+		r.slot.push(en)
+		e.unreserve()
+		e.notify()
+		return
+	}
+	q := &e.inject
+	q.mu.Lock()
+	stopped := q.stopped
+	if !stopped {
+		q.queue.push(en)
+	}
+	q.unlock()
+	if stopped {
+		e.unreserve()
+		en.job.drop(e, ErrClosed)
+		return
+	}
+	e.notify()
+}
+
+// unreserve and bury are the injector's, with the notification that may be due.
+func (e *Executor) unreserve() {
+	if e.inject.unreserve() {
+		e.notify()
+	}
+}
+
+func (e *Executor) bury() {
+	if e.inject.bury() {
+		e.notify()
+	}
+}
+
+// own returns r if it is a runner of this executor, else nil.
+func (e *Executor) own(r *runner) *runner {
+	if r == nil || r.e != e {
+		return nil
+	}
+	return r
+}

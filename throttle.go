@@ -1,0 +1,62 @@
+package executor
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+)
+
+// throttling says how often the kernel has stopped a cgroup because its quota
+// was spent. The numbers count from the making of the group.
+type throttling struct {
+	Periods   uint64        `json:"periods"`   // in which the group wanted to run
+	Throttled uint64        `json:"throttled"` // of these, in which it was stopped
+	Time      time.Duration `json:"time"`      // it was stopped, added up over the CPUs
+}
+
+// throttling returns the numbers of the cgroup that sets the quota, the one
+// that read names. If that becomes another group they start over and may go
+// down. It is false if there is no quota, or no numbers.
+func (q *quotaReader) throttling() (throttling, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.tightest()
+	if l == nil {
+		return throttling{}, false
+	}
+	text, err := l.stat.read(&q.buf)
+	if err != nil {
+		return throttling{}, false
+	}
+	return parseCPUStat(text)
+}
+
+// parseCPUStat reads cpu.stat of cgroup v1, which has the time in nanoseconds,
+// or v2, which has microseconds under another name. The rest is skipped. A v2
+// group without the cpu controller has a cpu.stat too, but not these lines.
+func parseCPUStat(text []byte) (t throttling, ok bool) {
+	for line := range bytes.Lines(text) {
+		key, value, _ := bytes.Cut(line, []byte(" "))
+		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64)
+		if err != nil {
+			continue
+		}
+		switch string(key) {
+		case "nr_periods":
+			t.Periods, ok = n, true
+		case "nr_throttled":
+			t.Throttled = n
+		case "throttled_time":
+			t.Time = nanoseconds(n, 1)
+		case "throttled_usec":
+			t.Time = nanoseconds(n, 1000)
+		}
+	}
+	return t, ok
+}
+
+// nanoseconds is n units of so many nanoseconds, or the longest duration.
+func nanoseconds(n, unit uint64) time.Duration {
+	return time.Duration(min(n, math.MaxInt64/unit) * unit)
+}

@@ -1,0 +1,92 @@
+package executor
+
+import "context"
+
+// Waiting inside a task. A waiter first runs what it waits for, if nobody has started it; only then
+// does it lend its slot and park. It never runs anything else on its stack: an unrelated task could
+// want a lock that the waiter holds, or take for ever.
+//
+// Why this can not deadlock, not even with one slot and no spares (W1): what is waited for is done,
+// or queued, and then the waiter runs it; or running on another runner, which is itself not waiting
+// for this one unless the program waits in a circle; or yielded, and then it holds a credit, and a
+// waiter's slot can be given to it without another credit (Executor.retake).
+
+// lendWhile runs wait, which parks the goroutine, with r's slot lent. r is nil outside of tasks.
+func (r *runner) lendWhile(wait func()) {
+	if r == nil || r.blocking > 0 {
+		wait()
+		return
+	}
+	r.enter(kindWait)
+	defer r.leave()
+	wait()
+}
+
+// inPlace runs a claimed task on the waiter's stack. Inside Blocking the runner first comes back, as
+// the task is ordinary work.
+func (r *runner) inPlace(run func()) {
+	if r.blocking == 0 {
+		run()
+		return
+	}
+	nested := r.blocking
+	r.leaveBlocking()
+	defer func() {
+		r.enter(kindBlocking)
+		r.blocking = nested
+	}()
+	run()
+}
+
+// await parks until done is closed, which is nil's result, or ctx is done. early, if not nil, is another
+// channel that ends the wait; early then says whether it did.
+func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
+	r.lendWhile(func() {
+		select {
+		case <-done:
+		case <-early:
+			byEarly = true
+		case <-ctx.Done():
+			select {
+			case <-done: // both: the result counts
+			default:
+				err = errorOf(ctx)
+			}
+		}
+	})
+	return byEarly, err
+}
+
+// bury accounts for the queue entry of a task that r has claimed. The entry is dead. Usually it is the
+// newest in the own deque, and goes, with any dead ones below it; otherwise it stays until it is popped
+// or the deque or the injector is short of room.
+func (r *runner) bury() {
+	if r.trim() == 0 {
+		r.e.bury()
+	} else {
+		r.e.inject.dead.Add(1) // trim has counted it already
+	}
+}
+
+// trim pops dead entries off the tail of the own deque and returns how many.
+func (r *runner) trim() int {
+	if r.slot == nil || r.blocking > 0 {
+		return 0
+	}
+	d, n := &r.slot.deque, 0
+	for {
+		en, ok := d.pop()
+		if !ok {
+			break
+		}
+		if !en.job.dead(en.gen) {
+			d.push(en)
+			break
+		}
+		n++
+	}
+	if n > 0 {
+		r.e.inject.dead.Add(int64(-n))
+	}
+	return n
+}
