@@ -11,8 +11,8 @@ import (
 //	   for BLOCKED runners afterwards. So one of the two sees the other.
 //	B3 A slot changes hands only by the CAS that moves its holder's word from BLOCKED to TAKEN.
 //	B4 Coming back never waits: own slot, else a free slot, else surplus.
-//	B5 Runners in user code outside Blocking are at most slots + surplus, and every surplus, lent-away
-//	   or yielded runner has one of MaxSpares credits.
+//	B5 Every runner that is not parked has a slot or one of MaxSpares credits. So there are never more
+//	   runners than slots and spares, for a new one is started only when none is parked.
 
 // The Blocking word of a runner: epoch<<4 | denied<<3 | kind<<2 | phase. The epoch makes two visits
 // to BLOCKED different, so that a retaker can not take a slot for a visit that is over.
@@ -230,7 +230,8 @@ func (r *runner) returnCredit() {
 }
 
 // repay gives a slot to a surplus runner, which has one again from then on. It may be in the middle of
-// its task, and finds the slot when it looks. Caller holds idle.mu, and calls notify afterwards.
+// its task, and finds the slot when it looks. Its credit is the caller's now (B5). Caller holds idle.mu,
+// and calls notify afterwards.
 func (e *Executor) repay(s *slot) {
 	x := e.idle.surplus.pop()
 	if e.idle.surplus.top == nil {
@@ -238,10 +239,6 @@ func (e *Executor) repay(s *slot) {
 	}
 	s.holder.Store(x)
 	x.gift.Store(s)
-	e.credits.Release(1)
-	if e.denied.Swap(false) {
-		e.word.Or(lent)
-	}
 }
 
 // leaveSurplus takes a runner off the surplus list, if it is there. Caller holds idle.mu.
@@ -255,7 +252,7 @@ func (e *Executor) leaveSurplus(r *runner) {
 	}
 }
 
-// takeGift adopts a slot that repaid this runner. The giver has returned its credit.
+// takeGift adopts a slot that repaid this runner. The giver has taken over its credit.
 func (r *runner) takeGift() bool {
 	if r.slot != nil || r.gift.Load() == nil {
 		return false
@@ -275,9 +272,8 @@ func (r *runner) settle() {
 			e.leaveSurplus(r)
 		}
 		e.idle.mu.Unlock()
-		r.returnCredit()
 		if r.slot == nil {
-			return
+			return // and park, with the credit (B5)
 		}
 	}
 	e.idle.mu.Lock()
@@ -285,6 +281,7 @@ func (r *runner) settle() {
 		e.idle.mu.Unlock()
 		return
 	}
+	r.credit = true
 	if len(e.idle.free) > 0 {
 		e.repay(e.popFree())
 	} else {
@@ -292,5 +289,8 @@ func (r *runner) settle() {
 		r.release()
 	}
 	e.idle.mu.Unlock()
+	if r.slot != nil {
+		r.returnCredit()
+	}
 	e.notify()
 }

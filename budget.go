@@ -96,7 +96,7 @@ func (r *runner) yield() {
 		e.notify()
 	}
 	r.adopt(<-r.token)
-	r.credit = false // whoever gave the slot returned the credit
+	r.credit = false // whoever gave the slot has it
 }
 
 // othersWait reports whether queued tasks wait for a slot.

@@ -31,7 +31,7 @@ type forkNode struct {
 	parent context.Context
 	slot   *slot  // in whose deque it was queued
 	at     uint32 // the index there
-	depth  int // of the task that forked it, on r's stack
+	depth  int    // of the task that forked it, on r's stack
 	failed *PanicError
 	signal chan struct{} // set by a joiner before forkAwaited
 
@@ -121,7 +121,7 @@ func (c Forked[T]) Join(ctx context.Context) T {
 	if r == nil || !r.isCurrent() {
 		r = currentRunner(ctx)
 	}
-	if r == nil || !f.joinInPlace(r, c.use) {
+	if r == nil || f.r == nil || !f.joinInPlace(r, c.use) {
 		f.joinElsewhere(r, c.use)
 	}
 	val, failed := f.val, f.failed
@@ -134,8 +134,7 @@ func (c Forked[T]) Join(ctx context.Context) T {
 
 // joinInPlace runs the child on r if nobody has started it.
 func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
-	queued := use | forkQueued
-	if state := f.state.Load(); state&^forkOrphan != queued || f.r == nil || r.e != f.r.e {
+	if state := f.state.Load(); !queued(state, use) || state&forkJoined != 0 || r.e != f.r.e {
 		return false
 	}
 	popped := false
@@ -150,7 +149,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 	}
 	for {
 		state := f.state.Load()
-		if state&^forkOrphan != queued {
+		if !queued(state, use) || state&forkJoined != 0 {
 			if popped { // another task joined it at the same time, and counted a dead entry
 				r.e.inject.dead.Add(-1)
 			}

@@ -7,7 +7,7 @@ import "context"
 func (f *forked[T]) execute(r *runner, parent context.Context, use uint64) {
 	for {
 		state := f.state.Load()
-		if state&^forkOrphan != use|forkQueued { // joined in place, and perhaps used again since
+		if !queued(state, use) { // joined in place, and perhaps used again since
 			r.e.inject.dead.Add(-1)
 			return
 		}
@@ -20,7 +20,12 @@ func (f *forked[T]) execute(r *runner, parent context.Context, use uint64) {
 
 func (f *forked[T]) drop(*Executor, error) bool { return false }
 
-func (f *forked[T]) dead(use uint64) bool { return f.state.Load()&^forkOrphan != use|forkQueued }
+func (f *forked[T]) dead(use uint64) bool { return !queued(f.state.Load(), use) }
+
+// queued reports whether nobody has started this use of a child.
+func queued(state, use uint64) bool {
+	return state&^(forkUse-1) == use && state&forkPhase == forkQueued
+}
 
 // run runs the claimed child on r.
 func (f *forked[T]) run(r *runner, parent context.Context) {

@@ -66,6 +66,9 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 // Done returns a channel that is closed when the result is there. A task that is canceled before it
 // starts closes it at once.
 func (f *Future[T]) Done() <-chan struct{} {
+	if f == nil {
+		panic(errNilFuture)
+	}
 	c := *f.channel()
 	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {
 		return c

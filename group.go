@@ -22,9 +22,10 @@ type Group struct {
 	misuse  error        // NewGroup got a bad argument
 	pending []*groupTask // queued and not claimed, as far as known; the newest is last
 	held    []*groupTask // beyond the limit, oldest first
-	active  int // tasks accepted and not ended, the held ones included
-	permits int // tasks that count against the limit
+	active  int          // tasks accepted and not ended, the held ones included
+	permits int          // tasks that count against the limit
 	waiter  *groupWait
+	change  chan struct{} // closed at the next end or announcement, for hold
 }
 
 // round is one use of a Group, from the first Go to the end of Wait.
@@ -117,9 +118,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	case g.misuse != nil:
 		return false
 	case fn == nil:
-		if wait {
-			g.fail(errNilFunc)
-		}
+		g.fail(errNilFunc)
 		return false
 	}
 	r := g.e.own(currentRunner(g.home))
@@ -151,10 +150,39 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	return false
 }
 
-// hold keeps a task back until one of the group's permits is free. Its place in the queue counts.
+// hold keeps a task back until one of the group's permits is free. Its place in the queue counts. Past
+// the hard cap it returns ErrQueueFull if the calling task may run t in place: one of this group, whose
+// permit then serves for both, or any task when a permit is free. Any other task helps or waits: what
+// makes room is that tasks of this group end.
 func (g *Group) hold(r *runner, t *groupTask) error {
-	if err := g.e.reserve(r, t.round.ctx, r.inGroup(g)); err != nil {
-		return err
+	for {
+		err := g.e.reserve(r, t.round.ctx)
+		if err == nil {
+			break
+		}
+		if r == nil || r.inGroup(g) || !errors.Is(err, ErrQueueFull) {
+			return err
+		}
+		g.mu.Lock()
+		if g.permits < g.limit {
+			g.permits++
+			t.guest = false
+			g.mu.Unlock()
+			return err
+		}
+		if next := g.next(t.round); next != nil {
+			g.mu.Unlock()
+			next.help(r)
+			continue
+		}
+		if g.change == nil {
+			g.change = make(chan struct{})
+		}
+		change := g.change
+		g.mu.Unlock()
+		if _, err := r.await(t.round.ctx, change, nil); err != nil {
+			return err
+		}
 	}
 	g.mu.Lock()
 	start := g.permits < g.limit
@@ -169,6 +197,22 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 		g.release(r, t)
 	}
 	return nil
+}
+
+// changed wakes those who wait in hold. Caller holds g.mu.
+func (g *Group) changed() {
+	if g.change != nil {
+		close(g.change)
+		g.change = nil
+	}
+}
+
+// help runs a task in place for r, which waits for it, unless it has been claimed.
+func (t *groupTask) help(r *runner) {
+	if t.claim() {
+		r.bury()
+		r.inPlace(func() { t.run(r) })
+	}
 }
 
 // release queues a task that was held back and has a permit now.
@@ -211,6 +255,7 @@ func (g *Group) announce(t *groupTask) {
 		g.pending = queued
 	}
 	g.pending = append(g.pending, t)
+	g.changed()
 }
 
 // fail records the first error of the round, cancels its context and drops what has not started.
@@ -316,6 +361,7 @@ func (g *Group) end(t *groupTask, permit bool, err error) (released *groupTask) 
 		close(g.waiter.wake)
 		g.waiter = nil
 	}
+	g.changed()
 	g.mu.Unlock()
 	if first && t.round.ctx.Err() == nil {
 		t.round.cancel(err)
@@ -364,10 +410,7 @@ func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
 	if r != nil {
 		if t := g.next(rd); t != nil {
 			g.mu.Unlock()
-			if t.claim() {
-				r.bury()
-				r.inPlace(func() { t.run(r) })
-			}
+			t.help(r)
 			return false
 		}
 	}

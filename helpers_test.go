@@ -193,12 +193,17 @@ func balanced(t testing.TB, e *executor.Executor) executor.Stats {
 // alive runs a few tasks, to see that the executor survived what was done to it.
 func alive(t testing.TB, e *executor.Executor) {
 	t.Helper()
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Add(1)
-		require.NoError(t, e.Go(context.Background(), func(context.Context) { wg.Done() }))
-	}
-	within(t, "the executor still runs tasks", wg.Wait)
+	within(t, "the executor still runs tasks", func() {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Add(1)
+			if err := e.Go(context.Background(), func(context.Context) { wg.Done() }); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		wg.Wait()
+	})
 }
 
 // peak measures how many callers are between enter and leave at most.

@@ -51,9 +51,9 @@ func (r *runner) guard(ctx context.Context, fn bare) {
 		if value == nil {
 			return // Goexit
 		}
+		r.e.cfg.onPanic(ctx, asPanicError(value)) // a panic in the handler crashes
 		r.inBare = false
 		r.count.panicked.inc()
-		r.e.cfg.onPanic(ctx, asPanicError(value)) // a panic in the handler crashes
 	}()
 	fn(ctx)
 	r.inBare = false
@@ -70,12 +70,13 @@ func (fn bare) dead(uint64) bool { return false }
 // resume is the entry of a runner that yielded and wants a slot back.
 type resume struct{ r *runner }
 
-// execute hands the slot over: the yielded runner continues on it, and r becomes a spare.
+// execute hands the slot over: the yielded runner continues on it, and r becomes a spare, with the
+// yielder's credit until it has parked (B5).
 func (y *resume) execute(r *runner, _ context.Context, _ uint64) {
 	s := r.slot
 	r.release()
+	r.credit = true
 	y.r.token <- s
-	r.e.returnCredit() // the yielded runner is no longer beyond the slots
 }
 
 func (y *resume) drop(*Executor, error) bool { return false }

@@ -217,6 +217,7 @@ func (e *Executor) end(ctx context.Context) error {
 
 // finish runs once, when nothing is in flight and nothing can be submitted.
 func (e *Executor) finish() {
+	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
 	e.links.close()
 	e.idle.mu.Lock()
 	e.word.Or(ended)
@@ -249,21 +250,21 @@ func (e *Executor) Resize(slots int) error {
 	} else if err := checkSlots("Resize", slots); err != nil {
 		return err
 	}
-	e.inject.mu.Lock()
-	closed := e.inject.closed
-	e.inject.mu.Unlock()
-	if closed {
+	if !e.resize(n) {
 		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
 	}
-	e.resize(n)
 	return nil
 }
 
-// resize makes n the number of slots that are not to be retired.
-func (e *Executor) resize(n int) {
+// resize makes n the number of slots that are not to be retired. It reports false after the end.
+func (e *Executor) resize(n int) bool {
 	e.life.resizing.Lock()
 	defer e.life.resizing.Unlock()
 	e.idle.mu.Lock()
+	if e.word.Load()&ended != 0 {
+		e.idle.mu.Unlock()
+		return false
+	}
 	before := e.slotCount()
 	switch have := e.slotCount(); {
 	case n > have:
@@ -287,6 +288,7 @@ func (e *Executor) resize(n int) {
 			e.notify()
 		}
 	}
+	return true
 }
 
 // grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.

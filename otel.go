@@ -31,7 +31,9 @@ func (e *Executor) registerMetrics() (unregister func() error) {
 
 	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.", func(s *Stats) int { return s.Slots })
 	b.states("executor.slot.count", "{slot}", "Slots by state.", "executor.slot.state", map[string]func(*Stats) int{
-		"running":  func(s *Stats) int { return max(0, s.Slots-s.Idle-min(s.Blocked, s.Slots-s.Idle-min(s.Running, s.Slots-s.Idle))) },
+		"running": func(s *Stats) int {
+			return max(0, s.Slots-s.Idle-min(s.Blocked, s.Slots-s.Idle-min(s.Running, s.Slots-s.Idle)))
+		},
 		"idle":     func(s *Stats) int { return s.Idle },
 		"blocking": func(s *Stats) int { return min(s.Blocked, s.Slots-s.Idle-min(s.Running, s.Slots-s.Idle)) },
 	})

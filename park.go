@@ -203,7 +203,7 @@ func (r *runner) park(search bool) bool {
 	}
 	gave := r.slot != nil
 	if gave {
-		e.giveBack(r.slot)
+		r.credit = e.giveBack(r.slot)
 		r.release()
 	}
 	if search {
@@ -213,24 +213,30 @@ func (r *runner) park(search bool) bool {
 	timed := e.idle.live > e.slotCount()
 	e.idle.mu.Unlock()
 
-	if gave && e.hasWork() && r.unpark() { // always look again (P2)
-		return true
+	r.returnCredit()         // only now: a runner that is not parked has a slot or a credit (B5)
+	if gave && e.hasWork() { // always look again (P2)
+		if r.unpark() {
+			return true
+		}
+		e.notify() // the slot went elsewhere; another may be lent
 	}
 	e.checkQuiet()
 	return r.sleep(timed)
 }
 
 // giveBack disposes of a slot whose deque is empty: it leaves if it is to be retired, repays a
-// surplus runner, or becomes free. Caller holds idle.mu.
-func (e *Executor) giveBack(s *slot) {
+// surplus runner, whose credit the caller then has, or becomes free. Caller holds idle.mu.
+func (e *Executor) giveBack(s *slot) (credit bool) {
 	switch {
 	case s.retire.Load():
 		e.dropSlot(s)
 	case e.idle.surplus.top != nil:
 		e.repay(s)
+		return true
 	default:
 		e.pushFree(s)
 	}
+	return false
 }
 
 // unpark takes a free slot back for a runner that saw work after it parked. It fails if a token is on

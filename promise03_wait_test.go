@@ -130,7 +130,8 @@ func TestPromise03_ExecutorsThatWaitForEachOther(t *testing.T) {
 		for _, kind := range ctxKinds {
 			t.Run(fmt.Sprintf("spares=%d/%s", spares, kind.name), func(t *testing.T) {
 				a, b := spared(t, 1, spares), spared(t, 1, spares)
-				depth := 2 + spares
+				// As deep as the runners of both go: each task of the chain is on a stack of its own.
+				depth := 2*spares + 1
 				var pingPong func(ctx context.Context, here, there *executor.Executor, depth int) error
 				pingPong = func(ctx context.Context, here, there *executor.Executor, depth int) error {
 					ctx, cancel := kind.of(ctx)

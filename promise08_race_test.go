@@ -305,6 +305,27 @@ func TestPromise08_ResizeDownFromInsideATask(t *testing.T) {
 	requireParallelism(t, e, 4)
 }
 
+// Mutant: Resize is refused as soon as Shutdown is called, when more slots would help the drain.
+func TestPromise08_ResizeWorksWhileDraining(t *testing.T) {
+	e := bare(t, 1)
+	meet, about := make(chan struct{}, 1), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(about); meet <- struct{}{}; meet <- struct{}{} }))
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { <-meet }))
+	await(t, "the first runs", about)
+	down := make(chan error, 1)
+	go func() { down <- e.Shutdown(context.Background()) }()
+	eventually(t, "outsiders are refused", func() bool {
+		return errors.Is(e.TryGo(context.Background(), func(context.Context) {}), executor.ErrClosed)
+	})
+	err := e.Resize(2) // The two need each other.
+	if err != nil {
+		<-meet
+	}
+	require.NoError(t, err)
+	require.NoError(t, await(t, "Shutdown returns", down))
+	require.ErrorIs(t, e.Resize(3), executor.ErrClosed)
+}
+
 func TestPromise08_ResizeValidates(t *testing.T) {
 	e := bare(t, 2)
 	for _, n := range []int{-1, 4097} {

@@ -169,11 +169,11 @@ func (r *runner) exit() {
 		if r.slot == nil {
 			r.settle()
 		}
-		if r.slot != nil {
-			s := r.slot
+		if s := r.slot; s != nil {
 			r.release()
 			e.staff(s, true)
 		}
+		r.returnCredit()
 	}
 	runners.remove(r)
 	e.registry.remove(r)

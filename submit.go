@@ -145,14 +145,14 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, p
 	return errorOf(ctx)
 }
 
-// reserve takes a place in the queue for a task that a group holds back, under the same rules. Only a
-// task of that group may get ErrQueueFull: it can run the child itself.
-func (e *Executor) reserve(r *runner, ctx context.Context, member bool) error {
+// reserve takes a place in the queue for a task that a group holds back. A task of this executor gets
+// ErrQueueFull beyond the hard cap; everybody else waits.
+func (e *Executor) reserve(r *runner, ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errorOf(ctx)
 	}
 	want := placePatient
-	if member {
+	if r != nil {
 		want = placeHeld
 	}
 	return e.admit(r, ctx, entry{}, true, want)
