@@ -74,8 +74,9 @@ func (c *taskContext) Value(key any) any {
 		return c
 	}
 	l := c.done.Load()
-	if l == nil && c.r.e.word.Load()&stopping != 0 {
-		l = c.link() // so that context.Cause finds ErrClosed
+	if c.r.e.word.Load()&stopping != 0 {
+		l = c.link()
+		l.cancel(ErrClosed) // so that context.Cause finds it as soon as Err says so
 	}
 	if l != nil {
 		if v := l.ctx.Value(key); v == any(l.ctx) {

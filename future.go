@@ -150,10 +150,10 @@ func (p *promise) cancel(err error) {
 	if !p.claim() {
 		return
 	}
-	p.err = err
-	p.e.outside.canceled.Add(1)
-	p.finish()
 	p.e.bury()
+	p.err = err
+	p.e.outside.canceled.Add(1) // after that nothing of the task may be counted as queued
+	p.finish()
 	p.e.checkQuiet()
 }
 

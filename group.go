@@ -307,12 +307,12 @@ func (g *Group) drop(rd *round) {
 		if !t.claim() {
 			continue
 		}
-		g.e.outside.canceled.Add(1)
 		if held {
 			g.e.unreserve()
 		} else {
 			g.e.bury()
 		}
+		g.e.outside.canceled.Add(1)
 		g.settle(nil, t, err)
 	}
 	g.e.checkQuiet()

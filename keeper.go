@@ -66,8 +66,8 @@ func (k *keeper) main() {
 				k.timer.Reset(e.cfg.tick())
 			}
 		}
+		word := e.word.Load() // first: what was asked for before the end is started, and ends
 		k.startRunners()
-		word := e.word.Load()
 		if word&ended != 0 {
 			if k.timer != nil {
 				k.timer.Stop()

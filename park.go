@@ -120,6 +120,10 @@ func (e *Executor) staff(s *slot, byRunner bool) {
 
 // staffLocked releases idle.mu.
 func (e *Executor) staffLocked(s *slot, byRunner bool) {
+	if e.word.Load()&ended != 0 {
+		e.idle.mu.Unlock()
+		return
+	}
 	e.word.Add(oneSearching) // before the token, on behalf of its receiver
 	r := e.idle.parked.pop()
 	if r == nil {

@@ -205,11 +205,13 @@ func TestPromise05_OddParents(t *testing.T) {
 		}))
 	}
 	quiet(t, e)
-	seen := make(chan error, 1)
+	seen, started := make(chan error, 1), make(chan struct{})
 	require.NoError(t, e.Go(root, func(ctx context.Context) {
+		close(started)
 		executor.Blocking(ctx, func() { <-ctx.Done() })
 		seen <- ctx.Err()
 	}))
+	await(t, "the task runs", started)
 	close(root.done)
 	require.ErrorIs(t, await(t, "the parent's end reaches the task", seen), context.Canceled)
 	quiet(t, e)
