@@ -89,7 +89,7 @@ func (r *runner) yield() {
 	}
 	r.count.yields.inc()
 	r.release()
-	e.inject.addResume(&resume{r})
+	e.inject.addResume(newResume(r))
 	if s != nil {
 		e.staff(s, true)
 	} else {

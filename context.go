@@ -15,7 +15,7 @@ import (
 // for the runner compares it with the calling goroutine (runner.isCurrent) before touching
 // anything that only the runner may touch (O1).
 type taskContext struct {
-	parent context.Context
+	origin // its parent; also the origin of the children that get the same parent
 	r      *runner
 	done   atomic.Pointer[link] // the context that Done comes from, once somebody asked
 }

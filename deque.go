@@ -1,17 +1,6 @@
 package executor
 
-import (
-	"context"
-	"sync/atomic"
-)
-
-// entry is one place in a queue: what to run, for whom, and which use of it is meant.
-// Entries are stored by value, so that queueing a task allocates nothing.
-type entry struct {
-	job job
-	ctx context.Context // the task's parent
-	gen uint64          // for jobs that are used again: the use this entry stands for
-}
+import "sync/atomic"
 
 // dequeCap is the capacity of a slot's deque. It must be a power of two. More lets one task
 // start more children before it pays for an overflow; less keeps the working set in the

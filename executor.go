@@ -87,7 +87,7 @@ func (e *Executor) Go(ctx context.Context, fn func(context.Context)) error {
 	if err := e.valid(ctx, fn == nil); err != nil {
 		return err
 	}
-	return e.start(ctx, bare(fn), true)
+	return e.startBare(ctx, fn, true)
 }
 
 // TryGo is Go without waiting: at the queue limit it returns ErrQueueFull, inside a task too.
@@ -95,7 +95,7 @@ func (e *Executor) TryGo(ctx context.Context, fn func(context.Context)) error {
 	if err := e.valid(ctx, fn == nil); err != nil {
 		return err
 	}
-	return e.start(ctx, bare(fn), false)
+	return e.startBare(ctx, fn, false)
 }
 
 // valid checks the arguments that almost every call has.

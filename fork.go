@@ -8,8 +8,8 @@ import (
 
 // Fork and join. A forked child is a record that is used again and again, from a free list on its
 // runner: forking allocates nothing but the caller's closure. One word tells its state; the number in
-// front of it says which use is meant, so that a queue entry or a Forked value of an earlier use is
-// recognised (F1).
+// front of it says which use is meant, so that a Forked value of an earlier use is recognised. A record
+// is used again only when it has been joined and its queue entry is gone (F1).
 
 // The state of a forked child: use<<8 | flags | phase.
 const (
@@ -26,11 +26,13 @@ const (
 
 // forkNode is the part of a forked child that does not depend on its type.
 type forkNode struct {
-	state  atomic.Uint64
-	r      *runner // whose task forked it, and whose free list it is on; nil outside of tasks
-	parent context.Context
+	state atomic.Uint64
+	r     *runner // whose task forked it, and whose free list it is on; nil outside of tasks
+	origin
 	slot   *slot  // in whose deque it was queued
 	at     uint32 // the index there
+	queued bool   // joined in place, and the dead entry is still in a deque
+	joined bool   // and the joiner is through with it: the record can be used again once the entry is gone
 	depth  int    // of the task that forked it, on r's stack
 	failed *PanicError
 	signal chan struct{} // set by a joiner before forkAwaited
@@ -80,9 +82,8 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	f := forkPoolOf[T](r).get(r)
 	f.fn = fn
 	use := f.state.Load() &^ (forkUse - 1)
-	parent := parentOf(ctx)
-	f.parent = parent
-	if !r.pushFork(entry{job: f, ctx: parent, gen: use}, &f.forkNode) {
+	f.parent = parentOf(ctx)
+	if !r.pushFork(&f.forkNode) {
 		r.count.submitted.inc()
 		f.state.Store(use | forkRunning)
 		r.inPlace(func() { f.run(r, f.parent) })
@@ -91,7 +92,7 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 }
 
 // pushFork puts a child on the own deque, if that has room.
-func (r *runner) pushFork(en entry, n *forkNode) bool {
+func (r *runner) pushFork(n *forkNode) bool {
 	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false
 	}
@@ -101,7 +102,7 @@ func (r *runner) pushFork(en entry, n *forkNode) bool {
 	}
 	n.slot, n.at = r.slot, d.next
 	r.count.submitted.inc() // before anybody can run it (L1)
-	d.push(en)
+	d.push(entry{of: &n.origin})
 	r.e.notify()
 	return true
 }
@@ -141,7 +142,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 	if r.slot == f.slot && r.slot != nil && r.blocking == 0 && r.slot.next == f.at+1 {
 		// Our own newest entry. Taking it off first leaves no dead entry behind.
 		en, ok := r.slot.pop()
-		if ok && (en.job != job(f) || en.gen != use) {
+		if ok && en.of != &f.origin {
 			r.slot.push(en)
 		} else {
 			popped = ok
@@ -160,6 +161,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 		}
 	}
 	if !popped {
+		f.queued = true
 		r.e.bury()
 	} else if r.e.inject.dead.Load() > 0 {
 		r.trim()

@@ -4,15 +4,15 @@ import "context"
 
 // How a forked child runs, ends, and is used again.
 
-func (f *forked[T]) execute(r *runner, parent context.Context, use uint64) {
+func (f *forked[T]) execute(r *runner) {
 	for {
 		state := f.state.Load()
-		if !queued(state, use) { // joined in place, and perhaps used again since
+		if state&forkPhase != forkQueued { // joined in place; the entry was dead
 			r.e.inject.dead.Add(-1)
 			return
 		}
 		if f.state.CompareAndSwap(state, state|forkRunning) {
-			f.run(r, parent)
+			f.run(r, f.parent)
 			return
 		}
 	}
@@ -20,7 +20,18 @@ func (f *forked[T]) execute(r *runner, parent context.Context, use uint64) {
 
 func (f *forked[T]) drop(*Executor, error) bool { return false }
 
-func (f *forked[T]) dead(use uint64) bool { return !queued(f.state.Load(), use) }
+func (f *forked[T]) dead() bool { return f.state.Load()&forkPhase != forkQueued }
+
+// left uses the record again, if it has been joined.
+func (f *forked[T]) left(r *runner) {
+	if f.r != r {
+		return
+	}
+	f.queued = false
+	if f.joined {
+		f.recycle(r)
+	}
+}
 
 // queued reports whether nobody has started this use of a child.
 func queued(state, use uint64) bool {
@@ -152,6 +163,7 @@ func (p *forkPool[T]) get(r *runner) *forked[T] {
 		p.free = p.free[:last]
 	} else {
 		f = &forked[T]{forkNode: forkNode{r: r}}
+		f.job = f
 	}
 	r.openFork(&f.forkNode)
 	return f
@@ -163,10 +175,14 @@ func (f *forked[T]) recycle(r *runner) {
 	if r == nil || f.r != r || !f.listed {
 		return
 	}
+	if f.queued {
+		f.joined = true
+		return
+	}
 	r.closeFork(&f.forkNode)
 	var zero T
 	f.val, f.fn, f.returned = zero, nil, false
-	f.failed, f.parent, f.signal, f.slot = nil, nil, nil, nil
+	f.failed, f.parent, f.signal, f.slot, f.joined = nil, nil, nil, nil, false
 	f.state.Store(f.state.Load()&^(forkUse-1) + forkUse)
 	if pool := forkPoolOf[T](r); len(pool.free) < maxFreeForks {
 		pool.free = append(pool.free, f)

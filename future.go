@@ -15,8 +15,8 @@ type Future[T any] struct {
 
 // promise is the part of a Future that does not depend on its type.
 type promise struct {
+	origin // never changes
 	e      *Executor
-	parent context.Context               // of the task; never changes
 	phase  atomic.Uint32                 // promiseQueued, then claimed, then done
 	ch     atomic.Pointer[chan struct{}] // made by the first who needs it; closedChan at the end
 	watch  atomic.Pointer[func() bool]   // stops watching the parent on behalf of Done
@@ -56,8 +56,9 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	case fn == nil:
 		return nil, errNilFunc
 	}
-	f := &Future[T]{promise: promise{e: e, parent: parentOf(ctx)}, fn: fn}
-	if err := e.start(ctx, f, wait); err != nil {
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parentOf(ctx)}}, fn: fn}
+	f.job = f
+	if err := e.submit(e.runnerOf(ctx), ctx, entry{of: &f.origin}, wait); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -131,7 +132,9 @@ func (p *promise) channel() *chan struct{} {
 // claim makes the caller the one that runs or cancels the task.
 func (p *promise) claim() bool { return p.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
 
-func (p *promise) dead(uint64) bool { return p.phase.Load() != promiseQueued }
+func (p *promise) dead() bool { return p.phase.Load() != promiseQueued }
+
+func (p *promise) left(*runner) {}
 
 // finish publishes the result: phase first, then the channel.
 func (p *promise) finish() {
@@ -166,7 +169,7 @@ func (p *promise) drop(e *Executor, err error) bool {
 	return true
 }
 
-func (f *Future[T]) execute(r *runner, _ context.Context, _ uint64) {
+func (f *Future[T]) execute(r *runner) {
 	if f.claim() {
 		f.run(r)
 	} else {

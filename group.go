@@ -43,6 +43,7 @@ type groupWait struct {
 
 // groupTask is one task of a Group.
 type groupTask struct {
+	origin
 	g     *Group
 	round *round
 	fn    func(context.Context) error
@@ -103,7 +104,9 @@ func (g *Group) begin(fn func(context.Context) error, wait bool) (t *groupTask, 
 	if held && !wait {
 		return nil, true
 	}
-	t = &groupTask{g: g, round: g.open(), fn: fn}
+	rd := g.open()
+	t = &groupTask{origin: origin{parent: rd.ctx}, g: g, round: rd, fn: fn}
+	t.job = t
 	g.active++
 	if !held {
 		g.permits++
@@ -130,7 +133,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	var err error
 	if held {
 		err = g.hold(r, t)
-	} else if err = g.e.submit(r, t.round.ctx, entry{job: t, ctx: t.round.ctx}, wait); err == nil {
+	} else if err = g.e.submit(r, t.round.ctx, entry{of: &t.origin}, wait); err == nil {
 		g.announce(t)
 	}
 	if err == nil {
@@ -142,7 +145,6 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		r.inPlace(func() { t.run(r) })
 		return true
 	}
-	g.e.outside.rejected.Add(1)
 	if wait {
 		g.fail(err)
 	}
@@ -217,7 +219,7 @@ func (t *groupTask) help(r *runner) {
 
 // release queues a task that was held back and has a permit now.
 func (g *Group) release(r *runner, t *groupTask) {
-	g.e.requeue(r, entry{job: t, ctx: t.round.ctx})
+	g.e.requeue(r, entry{of: &t.origin})
 	g.announce(t)
 }
 
@@ -247,7 +249,7 @@ func (g *Group) announce(t *groupTask) {
 	if len(g.pending) == cap(g.pending) {
 		queued := g.pending[:0]
 		for _, p := range g.pending {
-			if !p.dead(0) {
+			if !p.dead() {
 				queued = append(queued, p)
 			}
 		}
@@ -335,7 +337,7 @@ func (g *Group) next(rd *round) *groupTask {
 		}
 		g.pending[n-1] = nil
 		g.pending = g.pending[:n-1]
-		if t.dead(0) {
+		if t.dead() {
 			continue
 		}
 		return t
@@ -433,9 +435,11 @@ func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
 
 func (t *groupTask) claim() bool { return t.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
 
-func (t *groupTask) dead(uint64) bool { return t.phase.Load() != promiseQueued }
+func (t *groupTask) dead() bool { return t.phase.Load() != promiseQueued }
 
-func (t *groupTask) execute(r *runner, _ context.Context, _ uint64) {
+func (t *groupTask) left(*runner) {}
+
+func (t *groupTask) execute(r *runner) {
 	if t.claim() {
 		t.run(r)
 	} else {

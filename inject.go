@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -20,13 +21,14 @@ type injector struct {
 	limit     int
 	used      int // places taken, at most limit; at most twice the limit for children (I2)
 	waiters   waiterList
-	submitted atomic.Uint64 // tasks accepted here; written under mu
-	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
-	swept     int64         // dead after the last sweep
-	moved     uint64        // counts freed places; a queue that stands still does not change it
-	stood     uint64        // moved, plus one, when the keeper last saw the queue stand still
-	closed    bool          // refuses everybody but tasks of this executor
-	stopped   bool          // refuses everybody
+	submitted uint64                 // tasks accepted here
+	dead      atomic.Int64           // entries, here or in a deque, that were claimed elsewhere
+	swept     int64                  // dead after the last sweep
+	recent    atomic.Pointer[origin] // of the last bare task from outside, for the next one
+	moved     uint64                 // counts freed places; a queue that stands still does not change it
+	stood     uint64                 // moved, plus one, when the keeper last saw the queue stand still
+	closed    bool                   // refuses everybody but tasks of this executor
+	stopped   bool                   // refuses everybody
 }
 
 // waiter is a submitter that waits for room, in arrival order. Each waits on a channel of its own:
@@ -117,7 +119,7 @@ func (q *injector) refusal(own bool) error {
 // addResume queues the entry of a yielded runner, outside of the bound.
 func (q *injector) addResume(y *resume) {
 	q.mu.Lock()
-	q.queue.push(entry{job: y})
+	q.queue.push(entry{of: &y.origin})
 	q.resumes++
 	q.unlock()
 }
@@ -136,7 +138,7 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok, published b
 	freed := n
 	if q.resumes > 0 { // entries of yielded runners keep their turn and never enter a deque
 		n, freed = 1, 1
-		if _, yielded := q.queue.peek().job.(*resume); yielded {
+		if q.queue.peek().yielded() != nil {
 			q.resumes--
 			freed = 0
 		}
@@ -197,11 +199,11 @@ func (q *injector) takeResume() *resume {
 	}
 	var found *resume
 	q.queue.filter(func(en entry) bool {
-		r, yielded := en.job.(*resume)
-		if !yielded || found != nil {
+		y := en.yielded()
+		if y == nil || found != nil {
 			return true
 		}
-		found = r
+		found = y
 		return false
 	})
 	q.resumes--
@@ -227,7 +229,7 @@ func (q *injector) free(n int) *waiter {
 // grant accepts a task. Caller holds mu.
 func (q *injector) grant(en entry, held bool) {
 	q.used++
-	q.submitted.Add(1)
+	q.submitted++
 	if !held {
 		q.queue.push(en)
 	}
@@ -279,7 +281,7 @@ func (q *injector) sweep() bool {
 
 // discards reports whether en is dead, and then takes it off the count of dead entries.
 func (q *injector) discards(en entry) bool {
-	if !en.job.dead(en.gen) {
+	if !en.dead() {
 		return false
 	}
 	q.dead.Add(-1)
@@ -300,6 +302,23 @@ func (q *injector) dismiss(judge func(*waiter) (bool, error)) *waiter {
 		w = next
 	}
 	return first
+}
+
+// originOf returns the origin of a bare task from outside.
+func (q *injector) originOf(parent context.Context) *origin {
+	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
+		return o
+	}
+	o := &origin{parent: parent}
+	q.recent.Store(o)
+	return o
+}
+
+// forget lets go of the last parent, so that an idle executor holds no context.
+func (q *injector) forget() {
+	if q.recent.Load() != nil {
+		q.recent.Store(nil)
+	}
 }
 
 // wakeAll wakes waiters that were granted or refused.
@@ -323,8 +342,8 @@ type fifo struct {
 }
 
 const (
-	chunkCap  = 64
-	maxSpares = 8 // emptied chunks kept, 20 KB: a queue that fills and drains allocates nothing
+	chunkCap   = 64
+	idleSpares = 8 // emptied chunks kept by an idle executor, 20 KB
 )
 
 type chunk struct {
@@ -371,12 +390,18 @@ func (f *fifo) pop() entry {
 		c := f.first
 		f.first, f.head = c.next, 0
 		c.next = nil
-		if f.spares < maxSpares {
-			c.next, f.spare = f.spare, c
-			f.spares++
-		}
+		c.next, f.spare = f.spare, c // a queue that fills and drains allocates nothing
+		f.spares++
 	}
 	return en
+}
+
+// trim lets go of emptied chunks beyond idleSpares.
+func (f *fifo) trim() {
+	for f.spares > idleSpares {
+		f.spare = f.spare.next
+		f.spares--
+	}
 }
 
 // filter keeps the entries for which keep is true, in order.

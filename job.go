@@ -5,24 +5,67 @@ import (
 	"runtime"
 )
 
-// job is what an entry of a queue runs. There are five: a bare function (Go), a Future's task, a
-// Group's task, a forked child, and the entry of a yielded runner.
+// entry is one place in a queue. Entries are stored by value and are two words, so that queueing a task
+// allocates nothing, and four of them travel between processors in one cache line.
+type entry struct {
+	fn func(context.Context) // a bare task, of Go or TryGo: nobody waits for it, so nobody can claim it
+	of *origin               // its parent; or, without fn, the job itself
+}
+
+// origin is where an entry comes from. Bare tasks with the same parent share one; a job has its own.
+type origin struct {
+	parent context.Context // of the task
+	job    job             // nil for bare tasks
+}
+
+// job is a task that can be claimed through something else than its queue entry. There are three: of a
+// Future, of a Group, and a forked child. The entry of a yielded runner is a fourth.
 type job interface {
 	// execute runs the job on r, which holds a slot, unless it was claimed before.
-	execute(r *runner, parent context.Context, gen uint64)
+	execute(r *runner)
 
 	// drop ends the job without running it, with err, unless it was claimed before. It reports false
 	// if the job insists on running.
 	drop(e *Executor, err error) bool
 
-	// dead reports whether the job was claimed through something else than its queue entry.
-	dead(gen uint64) bool
+	// dead reports whether the job was claimed without its queue entry.
+	dead() bool
+
+	// left tells that r, its owner, has taken the dead entry off its deque.
+	left(r *runner)
 }
 
-// bare is a task of Go or TryGo: nobody waits for it, so nobody can claim it.
-type bare func(context.Context)
+func (en entry) dead() bool { return en.fn == nil && en.of.job.dead() }
 
-func (fn bare) execute(r *runner, parent context.Context, _ uint64) {
+// yielded returns the runner's entry that en is, or nil.
+func (en entry) yielded() *resume {
+	if en.fn != nil {
+		return nil
+	}
+	y, _ := en.of.job.(*resume)
+	return y
+}
+
+// drop ends the task without running it. It reports false if the task insists on running.
+func (en entry) drop(e *Executor, err error) bool {
+	if en.fn == nil {
+		return en.of.job.drop(e, err)
+	}
+	e.outside.canceled.Add(1)
+	return true
+}
+
+// execute runs the task on r, which holds a slot.
+func (en entry) execute(r *runner) {
+	if en.fn == nil {
+		en.of.job.execute(r)
+	} else {
+		r.bare(en.fn, en.of.parent)
+	}
+}
+
+// bare runs a bare task.
+func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	if r.refuses(parent) != nil {
 		r.count.canceled.inc()
 		return
@@ -41,7 +84,7 @@ func (fn bare) execute(r *runner, parent context.Context, _ uint64) {
 }
 
 // guard runs a bare task whose panics go to the handler.
-func (r *runner) guard(ctx context.Context, fn bare) {
+func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 	r.inBare = true
 	defer func() {
 		if !r.inBare {
@@ -60,19 +103,21 @@ func (r *runner) guard(ctx context.Context, fn bare) {
 	r.count.completed.inc()
 }
 
-func (fn bare) drop(e *Executor, _ error) bool {
-	e.outside.canceled.Add(1)
-	return true
+// resume is the entry of a runner that yielded and wants a slot back.
+type resume struct {
+	origin
+	r *runner
 }
 
-func (fn bare) dead(uint64) bool { return false }
-
-// resume is the entry of a runner that yielded and wants a slot back.
-type resume struct{ r *runner }
+func newResume(r *runner) *resume {
+	y := &resume{r: r}
+	y.job = y
+	return y
+}
 
 // execute hands the slot over: the yielded runner continues on it, and r becomes a spare, with the
 // yielder's credit until it has parked (B5).
-func (y *resume) execute(r *runner, _ context.Context, _ uint64) {
+func (y *resume) execute(r *runner) {
 	s := r.slot
 	r.release()
 	r.credit = true
@@ -80,7 +125,8 @@ func (y *resume) execute(r *runner, _ context.Context, _ uint64) {
 }
 
 func (y *resume) drop(*Executor, error) bool { return false }
-func (y *resume) dead(uint64) bool           { return false }
+func (y *resume) dead() bool                 { return false }
+func (y *resume) left(*runner)               {}
 
 // refuses returns why a task with this parent must not start, or nil.
 func (r *runner) refuses(parent context.Context) error {
@@ -98,7 +144,7 @@ func (r *runner) contextFor(parent context.Context) *taskContext {
 	if tc := r.tc; tc != nil && sameContext(tc.parent, parent) {
 		return tc
 	}
-	r.tc = &taskContext{parent: parent, r: r}
+	r.tc = &taskContext{origin: origin{parent: parent}, r: r}
 	return r.tc
 }
 

@@ -144,7 +144,7 @@ func (e *Executor) stop() {
 		return
 	}
 	e.links.close()
-	keep := func(en entry) bool { return !en.job.dead(en.gen) && !en.job.drop(e, ErrClosed) }
+	keep := func(en entry) bool { return !en.dead() && !en.drop(e, ErrClosed) }
 	var kept []entry
 	for _, s := range *e.slots.Load() { // this goroutine is one more thief
 		for {
@@ -162,7 +162,7 @@ func (e *Executor) stop() {
 	var queued []entry
 	for q.queue.len > 0 {
 		en := q.queue.pop()
-		if _, yielded := en.job.(*resume); !yielded {
+		if en.yielded() == nil {
 			q.used--
 		}
 		queued = append(queued, en)
@@ -176,7 +176,7 @@ func (e *Executor) stop() {
 	}
 	q.mu.Lock()
 	for _, en := range kept {
-		if _, yielded := en.job.(*resume); yielded {
+		if en.yielded() != nil {
 			q.resumes++
 		} else {
 			q.used++

@@ -209,5 +209,5 @@ func (r *runner) contextWithin(ctx context.Context) context.Context {
 	if tc := taskOf(ctx); tc != nil && tc.r == r {
 		return ctx
 	}
-	return &taskContext{parent: ctx, r: r}
+	return &taskContext{origin: origin{parent: ctx}, r: r}
 }

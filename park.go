@@ -197,6 +197,7 @@ func (e *Executor) hasWork() bool {
 func (r *runner) park(search bool) bool {
 	e := r.e
 	r.forget()
+	e.inject.forget()
 	r.count.parks.inc()
 
 	e.idle.mu.Lock()

@@ -214,7 +214,7 @@ func TestPromise03_SubmitAndWaitInsideATaskNeverDeadlocks(t *testing.T) {
 					})
 					require.NoError(t, err, "%s, %d slots, %d spares", kind.name, cfg[0], cfg[1])
 					quiet(t, e)
-					require.NoError(t, e.Close())
+					closeNow(t, e)
 				}
 			}
 		})

@@ -119,7 +119,7 @@ func TestPromise03_WaitOnAYieldedTask(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.NoError(t, result(t, b))
-			require.NoError(t, e.Close())
+			closeNow(t, e)
 		}
 	}
 }

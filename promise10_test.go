@@ -94,6 +94,33 @@ func TestPromise10_NothingIsLeftAfterTheEnd(t *testing.T) {
 	}
 }
 
+// Mutant: the keeper ends without starting the runner that somebody asked for just before, so the end
+// waits for a runner that never was.
+func TestPromise10_TheEndRacesTheStartOfRunners(t *testing.T) {
+	for i := range scaled(5000) {
+		e, err := executor.New(executor.WithSlots(1+i%3), executor.WithStallDetection(false))
+		require.NoError(t, err)
+		var f *executor.Future[int]
+		for range 1 + i%4 {
+			f, err = executor.Submit(context.Background(), e, one)
+			require.NoError(t, err)
+		}
+		if i%2 == 0 {
+			<-f.Done()
+		}
+		if i%5 == 0 {
+			_ = e.Quiesce(context.Background())
+		}
+		within(t, "the end", func() {
+			if i%3 == 0 {
+				_ = e.Shutdown(context.Background())
+			} else {
+				_ = e.Close()
+			}
+		})
+	}
+}
+
 // Mutant: a failed New leaves what it had started.
 func TestPromise10_AFailedNewLeavesNothing(t *testing.T) {
 	here := goleak.IgnoreCurrent()
@@ -197,18 +224,18 @@ type big struct{ _ [1 << 16]byte }
 // parent, or what its last Blocking closed over.
 func TestPromise10_AParkedRunnerHoldsNothing(t *testing.T) {
 	e := spared(t, 2, 4)
-	var held []weak.Pointer[big]
-	fresh := func() *big {
+	held := map[string]weak.Pointer[big]{}
+	fresh := func(what string) *big {
 		b := new(big)
-		held = append(held, weak.Make(b))
+		held[fmt.Sprintf("%s, object %d", what, len(held))] = weak.Make(b)
 		return b
 	}
 	use := func(b *big) { runtime.KeepAlive(b) }
 	with := func(b *big) context.Context { return context.WithValue(context.Background(), ctxKey{}, b) }
 	for range 4 {
-		closure, value := fresh(), fresh()
+		closure, value := fresh("closure"), fresh("context value")
 		require.NoError(t, e.Go(with(value), func(context.Context) { use(closure) }))
-		in, out, value2 := fresh(), fresh(), fresh()
+		in, out, value2 := fresh("inside Blocking"), fresh("result"), fresh("second context value")
 		f, err := executor.Submit(with(value2), e, func(ctx context.Context) (*big, error) {
 			_ = ctx.Done()
 			executor.Blocking(ctx, func() { use(in) })
@@ -216,7 +243,7 @@ func TestPromise10_AParkedRunnerHoldsNothing(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.NoError(t, result(t, f))
-		child, gone, forked := fresh(), fresh(), fresh()
+		child, gone, forked := fresh("group"), fresh("canceled"), fresh("forked")
 		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
 			g := e.NewGroup(with(child))
 			g.SetLimit(1)
@@ -235,21 +262,18 @@ func TestPromise10_AParkedRunnerHoldsNothing(t *testing.T) {
 			executor.Fork(ctx, func(context.Context) *big { return forked })
 			return g.Wait()
 		}))
-		panics, exits := fresh(), fresh()
+		panics, exits := fresh("panic"), fresh("Goexit")
 		require.Error(t, inTask(t, e, func(context.Context) error { panic(panics) }))
 		require.Error(t, inTask(t, e, func(context.Context) error { use(exits); runtime.Goexit(); return nil }))
-		loop := fresh()
+		loop := fresh("loop")
 		require.NoError(t, executor.For(with(loop), e, 100, func(context.Context, int) error { use(loop); return nil }))
 	}
 	quiet(t, e)
-	eventually(t, "everything that the tasks held is collected", func() bool {
-		runtime.GC()
-		for _, w := range held {
-			if w.Value() != nil {
-				return false
-			}
-		}
-		return true
-	})
+	for what, w := range held {
+		eventually(t, "collection: "+what, func() bool {
+			runtime.GC()
+			return w.Value() == nil
+		})
+	}
 	runtime.KeepAlive(e)
 }

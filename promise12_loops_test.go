@@ -43,7 +43,7 @@ func TestPromise12_ForRunsEveryIndexOnce(t *testing.T) {
 					}
 				}
 				quiet(t, e)
-				require.NoError(t, e.Close())
+				closeNow(t, e)
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func TestPromise12_LoopsStopWhenTheirContextIsDone(t *testing.T) {
 		cancel(errCause)
 		e := bare(t, 1)
 		requireDone(t, loop(done, e, 10, func(context.Context, int) error { t.Error("ran"); return nil }))
-		require.NoError(t, e.Close())
+		closeNow(t, e)
 		require.ErrorIs(t, loop(context.Background(), e, 10, func(context.Context, int) error { return nil }), executor.ErrClosed)
 	}
 }

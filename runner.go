@@ -76,7 +76,7 @@ func (r *runner) main(s *slot) {
 			break
 		}
 		search = false
-		en.job.execute(r, en.ctx, en.gen)
+		en.execute(r)
 		r.boundary()
 	}
 	r.done = true

@@ -135,7 +135,9 @@ func (e *Executor) sum() Stats {
 			s.Blocked++
 		}
 	}
-	s.Submitted += e.inject.submitted.Load()
+	e.inject.mu.Lock()
+	s.Submitted += e.inject.submitted
+	e.inject.mu.Unlock()
 	return s
 }
 

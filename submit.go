@@ -5,29 +5,37 @@ import "context"
 // How a task gets in: a child goes to the own deque, everything else to the injector, and a full
 // injector makes the submitter wait.
 
-// start submits a task of Go, TryGo, Submit or TrySubmit.
-func (e *Executor) start(ctx context.Context, j job, wait bool) error {
-	var r *runner
+// startBare submits a task of Go or TryGo.
+func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait bool) error {
+	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
+		return e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait)
+	}
+	return e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: e.inject.originOf(parentOf(ctx))}, wait)
+}
+
+// runnerOf returns the calling goroutine's runner if ctx names it and it is one of this executor.
+func (e *Executor) runnerOf(ctx context.Context) *runner {
 	if tc := taskOf(ctx); tc != nil && tc.r.e == e && tc.r.isCurrent() {
-		r = tc.r
+		return tc.r
 	}
-	err := e.submit(r, ctx, entry{job: j, ctx: parentOf(ctx)}, wait)
-	if err != nil {
-		e.outside.rejected.Add(1)
-	}
-	return err
+	return nil
 }
 
 // submit queues a task. r is the calling goroutine's runner if the caller knows that it is one of this
 // executor, else nil.
 func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) error {
-	if ctx.Err() != nil {
-		return errorOf(ctx)
+	var err error
+	switch {
+	case ctx.Err() != nil:
+		err = errorOf(ctx)
+	case r != nil && r.pushLocal(en):
+	default:
+		err = e.admit(r, ctx, en, wait, placeQueued)
 	}
-	if r != nil && r.pushLocal(en) {
-		return nil
+	if err != nil {
+		e.outside.rejected.Add(1)
 	}
-	return e.admit(r, ctx, en, wait, placeQueued)
+	return err
 }
 
 // pushLocal puts a child on the own deque. It needs no check for a closed executor: the calling task
@@ -175,7 +183,7 @@ func (e *Executor) requeue(r *runner, en entry) {
 	q.unlock()
 	if stopped {
 		e.unreserve()
-		en.job.drop(e, ErrClosed)
+		en.drop(e, ErrClosed)
 		return
 	}
 	e.notify()

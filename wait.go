@@ -79,10 +79,11 @@ func (r *runner) trim() int {
 		if !ok {
 			break
 		}
-		if !en.job.dead(en.gen) {
+		if !en.dead() {
 			d.push(en)
 			break
 		}
+		en.of.job.left(r)
 		n++
 	}
 	if n > 0 {
