@@ -160,6 +160,7 @@ func (p *forkPool[T]) get(r *runner) *forked[T] {
 	var f *forked[T]
 	if last := len(p.free) - 1; last >= 0 {
 		f = p.free[last]
+		p.free[last] = nil
 		p.free = p.free[:last]
 	} else {
 		f = &forked[T]{forkNode: forkNode{r: r}}
