@@ -43,7 +43,7 @@ func (r *runner) checkpoint() {
 	if !r.isCurrent() {
 		return
 	}
-	meant := r.flagged.Swap(0) == r.count.progress()+1
+	meant := r.flagged.Swap(0) == r.count.progress()+1 // the keeper sets it in look
 	if meant && r.blocking == 0 {
 		r.yield()
 	}

@@ -25,11 +25,12 @@ type Executor struct {
 	keeper keeper
 	group  sync.WaitGroup // the keeper and all runners
 
-	credits  *semaphore.Weighted // WithMaxSpares: runners beyond the slots
-	denied   atomic.Bool         // somebody was refused a credit since the last one came back
-	lastCall atomic.Int64        // length of the last measured Blocking call, ns
-	rotate   atomic.Uint32       // where retakers start to look
-	seed     atomic.Uint64       // of the runners' random numbers
+	credits   *semaphore.Weighted // WithMaxSpares: runners beyond the slots
+	denied    atomic.Bool         // somebody was refused a credit since the last one came back
+	reporting atomic.Bool         // the stall handler is running
+	lastCall  atomic.Int64        // length of the last measured Blocking call, ns
+	rotate    atomic.Uint32       // where retakers start to look
+	seed      atomic.Uint64       // of the runners' random numbers
 
 	registry registry
 	outside  outsideCounters
@@ -56,7 +57,7 @@ func New(opts ...Option) (*Executor, error) {
 	e.links.root = newRoot()
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
 	e.lastCall.Store(math.MaxInt64) // unknown counts as long
-	e.keeper = keeper{e: e, wake: make(chan struct{}, 1)}
+	e.keeper = keeper{e: e, wake: make(chan struct{}, 1), samples: stateSamples()}
 	e.life.done = make(chan struct{})
 
 	n := cfg.slots

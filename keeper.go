@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"runtime/metrics"
 	"runtime/pprof"
 	"time"
 )
@@ -16,12 +17,20 @@ type keeper struct {
 	calm  int           // ticks in a row in which nothing needed watching
 	still int           // ticks in a row in which the injector stood still
 	moved uint64
+
+	samples  []metrics.Sample
+	stalls   stallState
+	stuck    []*runner // runners with a slot whose task has not moved since the last tick
+	total    uint64    // of everything that moves
+	reported time.Time // when the stall handler was last called
 }
 
-// sighting is a runner's progress when the keeper first saw it.
+// sighting is how far a runner was when the keeper saw it first. Only the keeper touches it.
 type sighting struct {
-	progress uint64
-	at       time.Time
+	progress   uint64
+	since      time.Time
+	budgetFrom time.Time // since, or when the flag was last set
+	overdue    bool      // the flag was set before, and no Checkpoint has taken it
 }
 
 const (
@@ -75,7 +84,7 @@ func (k *keeper) main() {
 			return
 		}
 		if word&watched != 0 && k.timer == nil {
-			k.calm, k.still = 0, 0
+			k.calm, k.still, k.stalls = 0, 0, stallState{}
 			k.timer = time.NewTimer(e.cfg.tick())
 		}
 	}
@@ -108,7 +117,7 @@ func (k *keeper) tick() {
 	}
 	k.calm = 0
 	k.e.notify() // the backstop for slots that were left to calls thought short
-	k.spendBudgets()
+	k.watchStalls(time.Now())
 	k.unstick()
 }
 
@@ -121,23 +130,6 @@ func (k *keeper) needed() bool {
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
 	return e.inject.waiters.inTask > 0
-}
-
-// spendBudgets flags the runners whose task has run for its budget.
-func (k *keeper) spendBudgets() {
-	now := time.Now()
-	g := &k.e.registry
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for r := g.first; r != nil; r = r.sibling {
-		p := r.count.progress()
-		if r.seen.at.IsZero() || r.seen.progress != p || r.word.Load()&phaseMask != phaseRunning {
-			r.seen = sighting{p, now}
-		} else if now.Sub(r.seen.at) >= k.e.cfg.budget {
-			r.flagged.Store(p + 1)
-			r.seen.at = now
-		}
-	}
 }
 
 // unstick accepts the children of waiting tasks over the limit when the injector stands still: the

@@ -294,7 +294,7 @@ func (e *Executor) resize(n int) bool {
 // grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
 func (e *Executor) grow(n int) {
 	for _, s := range e.idle.slots {
-		if n > 0 && s.retire.Load() {
+		if n > 0 && s.loan == nil && s.retire.Load() {
 			s.retire.Store(false)
 			n--
 		}
@@ -316,7 +316,7 @@ func (e *Executor) shrink(n int) {
 		n--
 	}
 	for _, s := range e.idle.slots {
-		if n > 0 && !s.retire.Load() {
+		if n > 0 && s.loan == nil && !s.retire.Load() {
 			s.retire.Store(true)
 			n--
 		}
@@ -327,6 +327,9 @@ func (e *Executor) shrink(n int) {
 func (e *Executor) dropSlot(s *slot) {
 	slots := slices.Clone(e.idle.slots)
 	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
+	if s.loan != nil {
+		e.idle.lent--
+	}
 }
 
 func (e *Executor) setSlots(slots []*slot) {
@@ -334,15 +337,18 @@ func (e *Executor) setSlots(slots []*slot) {
 	e.slots.Store(&slots)
 }
 
+// leaves reports whether the slot's holder has to give it up at this boundary.
+func (s *slot) leaves() bool { return s.retire.Load() || s.loan != nil && s.loan.over() }
+
 // retireSlot gives up the runner's slot for good: its tasks move to the injector.
 func (r *runner) retireSlot() {
 	e, s := r.e, r.slot
 	e.inject.empty(&s.deque)
 	e.idle.mu.Lock()
-	if s.retire.Load() { // it may have been called back meanwhile
-		s.retire.Store(false)
+	if s.leaves() { // it may have been called back meanwhile
 		e.dropSlot(s)
 		r.release()
+		r.credit = s.loan != nil // to be returned when r has parked (B5)
 	}
 	e.idle.mu.Unlock()
 	e.notify()

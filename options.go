@@ -33,6 +33,7 @@ type config struct {
 	budget     time.Duration
 	keepAlive  time.Duration
 	detect     bool
+	onStall    func(StallInfo)
 	onPanic    func(context.Context, *PanicError)
 	log        *slog.Logger
 	meters     metric.MeterProvider
@@ -144,10 +145,26 @@ func WithKeepAlive(d time.Duration) Option {
 	})
 }
 
-// WithStallDetection turns compensation for tasks that block outside of Blocking on or off.
+// WithStallDetection turns compensation for tasks that block outside of Blocking on or off. While tasks
+// wait, no slot is free and the processors are not busy, a monitor lends extra slots, at most
+// WithMaxSpares together with other spares. It looks every 10 ms, so marked blocking is still better.
 // Default: true.
 func WithStallDetection(on bool) Option {
 	return option(func(c *config) { c.detect = on })
+}
+
+// WithOnStall sets a handler that is told, at most once a second, when tasks stand still while others
+// wait: blocked outside of Blocking, or computing past the budget without a Checkpoint. It gets the stack
+// of the oldest, to find the line to change. The handler runs on a goroutine of its own, one call at a
+// time; it must not call Shutdown or Close of this executor. Printing the stack stops the world for a
+// moment. Default: none.
+func WithOnStall(h func(StallInfo)) Option {
+	return option(func(c *config) {
+		if h == nil {
+			c.problem("WithOnStall(nil): must be a function")
+		}
+		c.onStall = h
+	})
 }
 
 // WithPanicHandler sets what happens to a panic in a task of Go or TryGo, which nobody waits for.

@@ -30,6 +30,7 @@ type slot struct {
 
 	holder atomicRunner // who holds it now or held it last; for retakers
 	retire atomicFlag   // leave at the next boundary; written under idle.mu
+	loan   *loan        // what it was lent for, or nil; see stall.go
 	id     int
 }
 
@@ -42,6 +43,7 @@ type idle struct {
 	surplus runnerList // runners that run without a slot
 	unborn  []*slot    // slots for which the keeper starts runners
 	live    int        // runners that exist or are about to
+	lent    int        // slots with a loan
 }
 
 // runnerList is a stack of runners that allows removal from the middle.
@@ -233,8 +235,9 @@ func (r *runner) park(search bool) bool {
 // surplus runner, whose credit the caller then has, or becomes free. Caller holds idle.mu.
 func (e *Executor) giveBack(s *slot) (credit bool) {
 	switch {
-	case s.retire.Load():
+	case s.leaves() || s.loan != nil: // a lent slot is not needed by an executor with idle ones
 		e.dropSlot(s)
+		return s.loan != nil
 	case e.idle.surplus.top != nil:
 		e.repay(s)
 		return true

@@ -46,6 +46,37 @@ func TestPromise02_GoInsideATaskEndsAtTheHardCap(t *testing.T) {
 	}
 }
 
+// Mutant: Go inside Blocking, where the own deque is out of reach, waits for room like an outsider.
+func TestPromise02_GoInsideBlockingEndsAtTheHardCap(t *testing.T) {
+	const limit = 8
+	for _, kind := range ctxKinds {
+		t.Run(kind.name, func(t *testing.T) {
+			e := bare(t, 1, executor.WithQueueLimit(limit))
+			var ran atomic.Int64
+			accepted := 0
+			require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
+				ctx, cancel := kind.of(ctx)
+				defer cancel()
+				executor.Blocking(ctx, func() {
+					for err == nil && accepted < 10*(limit+dequeSize) {
+						if err = e.Go(context.WithoutCancel(ctx), func(context.Context) { ran.Add(1) }); err == nil {
+							accepted++
+						}
+					}
+				})
+				if errors.Is(err, executor.ErrQueueFull) {
+					return nil
+				}
+				return fmt.Errorf("accepted %d: %w", accepted, err)
+			}))
+			require.GreaterOrEqual(t, accepted, limit)
+			require.LessOrEqual(t, accepted, 2*limit+dequeSize)
+			quiet(t, e)
+			require.EqualValues(t, accepted, ran.Load())
+		})
+	}
+}
+
 // Mutant: Submit lacks the hard cap that Go has, or waits at the limit.
 func TestPromise02_SubmitInsideATaskEndsAtTheHardCap(t *testing.T) {
 	const limit = 8

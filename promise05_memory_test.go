@@ -3,7 +3,9 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -217,4 +219,58 @@ func TestPromise05_AbandonedWorkStaysFlat(t *testing.T) {
 			cancel()
 		}
 	})
+}
+
+// Mutant: a task keeps the record of every child that it forked until it ends: a task that serves for ever
+// and never joins fills the memory.
+func TestPromise05_ChildrenNeverJoinedLeaveNothingWhileTheirTaskRuns(t *testing.T) {
+	e := bare(t, 2)
+	require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+		var ran atomic.Int64
+		forks := func(n int) {
+			for range n {
+				executor.Fork(ctx, func(context.Context) [64]byte { ran.Add(1); return [64]byte{} })
+			}
+		}
+		forks(10_000)
+		before := heap()
+		forks(scaled(500_000))
+		if after := heap(); after > before+4<<20 {
+			return fmt.Errorf("heap %d -> %d with %d children run", before, after, ran.Load())
+		}
+		return nil
+	}))
+	quiet(t, e)
+}
+
+// Mutant: a task that is dropped starts the next one of its group from its own stack frame, and so on.
+func TestPromise05_ManyHeldTasksAreDroppedWithoutRecursion(t *testing.T) {
+	n := scaled(1_000_000)
+	for name, end := range map[string]func(*executor.Executor, context.CancelFunc){
+		"Close":  func(e *executor.Executor, _ context.CancelFunc) { _ = e.Close() },
+		"cancel": func(_ *executor.Executor, cancel context.CancelFunc) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer debug.SetMaxStack(debug.SetMaxStack(32 << 20))
+			e := bare(t, 1, executor.WithQueueLimit(2*n))
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			g := e.NewGroup(ctx)
+			g.SetLimit(1)
+			started := make(chan struct{})
+			g.Go(func(ctx context.Context) error { close(started); <-ctx.Done(); return nil })
+			await(t, "the first runs", started)
+			for range n {
+				g.Go(func(context.Context) error { t.Error("a held task ran"); return nil })
+			}
+			within(t, "the end", func() { end(e, cancel) })
+			within(t, "Wait", func() {
+				if g.Wait() == nil {
+					t.Error("no error")
+				}
+			})
+			s := quiet(t, e)
+			require.EqualValues(t, n, s.Canceled)
+		})
+	}
 }

@@ -86,7 +86,7 @@ func (r *runner) main(s *slot) {
 // is to end.
 func (r *runner) nextTask(search bool) (entry, bool) {
 	for {
-		if r.slot != nil && r.slot.retire.Load() {
+		if r.slot != nil && r.slot.leaves() {
 			if search {
 				r.e.found()
 				search = false

@@ -31,6 +31,12 @@ type Stats struct {
 	Uncompensated uint64 `json:"uncompensated"` // times one could not, for want of a spare
 	Compensated   uint64 `json:"compensated"`   // slots lent because tasks blocked without Blocking
 	Yields        uint64 `json:"yields"`        // times a task gave up its slot to others and got one back
+
+	// What the monitor of blocking that nobody marked did: see WithStallDetection.
+	Lent          int    `json:"lent"`          // slots lent at the moment, beyond Slots
+	LentLiveness  uint64 `json:"lentLiveness"`  // those of Compensated that were lent to busy processors, after 5 s
+	StallsBusy    uint64 `json:"stallsBusy"`    // ticks in which nothing was lent because the processors were busy
+	StallsNoSpare uint64 `json:"stallsNoSpare"` // ticks in which less was lent for want of spares
 }
 
 // tally is a counter that one goroutine writes and anybody reads.
@@ -61,9 +67,9 @@ func (c *counters) ended(err error) {
 	c.completed.inc()
 }
 
-// progress changes whenever the runner ends a task or parks.
+// progress changes whenever the runner ends a task, yields or parks.
 func (c *counters) progress() uint64 {
-	return c.completed.Load() + c.panicked.Load() + c.canceled.Load() + c.parks.Load()
+	return c.completed.Load() + c.panicked.Load() + c.canceled.Load() + c.parks.Load() + c.yields.Load()
 }
 
 // addTo adds the counts to s. What ends tasks is read first: see quiescent.
@@ -80,6 +86,7 @@ func (c *counters) addTo(s *Stats) {
 // outsideCounters are written by any goroutine, on slow paths only.
 type outsideCounters struct {
 	canceled, rejected, handoffs, uncompensated, compensated atomic.Uint64
+	stallBusy, stallSpares, stallLiveness                    atomic.Uint64
 }
 
 // registry lists the runners, and keeps the counts of those that have ended.
@@ -154,6 +161,9 @@ func (e *Executor) Stats() Stats {
 	s.Handoffs = e.outside.handoffs.Load()
 	s.Uncompensated = e.outside.uncompensated.Load()
 	s.Compensated = e.outside.compensated.Load()
+	s.LentLiveness = e.outside.stallLiveness.Load()
+	s.StallsBusy = e.outside.stallBusy.Load()
+	s.StallsNoSpare = e.outside.stallSpares.Load()
 
 	q := &e.inject
 	q.mu.Lock()
@@ -163,6 +173,7 @@ func (e *Executor) Stats() Stats {
 	q.mu.Unlock()
 	e.idle.mu.Lock()
 	slots, free, live, surplus := e.idle.slots, len(e.idle.free), e.idle.live, e.idle.surplus.len
+	s.Lent = e.idle.lent
 	e.idle.mu.Unlock()
 	for _, slot := range slots {
 		s.Queued += slot.len()

@@ -1,0 +1,293 @@
+package executor
+
+import (
+	"bytes"
+	"cmp"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Blocking that nobody marked. While tasks wait and no slot is free, the keeper looks every tick at how
+// far each task has come and how many goroutines of the process run or could run. If more tasks stand
+// still than goroutines could be running them, some of those tasks are blocked, and the keeper lends
+// extra slots.
+//
+//	S1 A step lends only if the processors are not busy and more tasks are stuck than goroutines run,
+//	   in two ticks in a row. CPU-bound tasks can not look like that: each of them runs or could run.
+//	S2 If every slot, lent ones included, is stuck, a step may lend as many again as there are slots.
+//	   If any task moved since the last step, there are never more lent slots than stuck tasks.
+//	S3 A lent slot holds one of MaxSpares credits, and goes back at the first task boundary after the
+//	   task it was lent for has moved, or when it runs out of work.
+//	S4 If the processors are busy, but no task has ended and the queue has not moved for livenessAfter,
+//	   one slot is lent all the same, and another after each such time.
+
+const livenessAfter = 5 * time.Second
+
+// StallInfo tells a handler of WithOnStall what stands still.
+type StallInfo struct {
+	Executor string          // the executor's name
+	Reason   string          // StallBlocked, StallCPU or StallSpares
+	QueueAge time.Duration   // how long nothing has been taken from the queue
+	Queued   int             // tasks that wait
+	Ages     []time.Duration // of the tasks that stand still, oldest first; as far as the monitor knows
+	Stack    string          // of the oldest one's goroutine; empty if it could not be had
+}
+
+// The reasons in StallInfo.
+const (
+	StallBlocked = "blocked" // tasks block outside of Blocking; extra slots are lent for them
+	StallCPU     = "cpu"     // a task runs past its budget without a Checkpoint, while others wait
+	StallSpares  = "spares"  // tasks block, and no spare is left to stand in for them
+)
+
+// loan is what a lent slot was lent for.
+type loan struct {
+	lender *runner
+	seen   uint64 // its progress at the time
+}
+
+// over reports whether the task that the slot was lent for has moved.
+func (l *loan) over() bool { return l.lender.count.progress() != l.seen }
+
+// goroutineStates is how many goroutines of the process run, and could run.
+type goroutineStates struct{ running, runnable, procs int }
+
+// readStates reads the states from the runtime. It takes about 200 ns.
+func readStates(samples []metrics.Sample) goroutineStates {
+	metrics.Read(samples)
+	value := func(i int) int {
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return int(samples[i].Value.Uint64())
+	}
+	return goroutineStates{value(0), value(1), value(2)}
+}
+
+func stateSamples() []metrics.Sample {
+	return []metrics.Sample{
+		{Name: "/sched/goroutines/running:goroutines"},
+		{Name: "/sched/goroutines/runnable:goroutines"},
+		{Name: "/sched/gomaxprocs:threads"},
+	}
+}
+
+// sight is what one tick of the monitor sees. decide is a function of it and of the ticks before, so that
+// it can be tested without a clock or a scheduler.
+type sight struct {
+	now    time.Time
+	states goroutineStates
+	slots  int  // slots in all, lent ones included
+	lent   int  // lent ones
+	stuck  int  // tasks that have not moved since the tick before
+	moved  bool // some task ended, or the queue moved, since the tick before
+	queued int  // tasks that wait
+}
+
+// stallState is the monitor's memory.
+type stallState struct {
+	idle    int       // ticks in a row in which processors were idle although tasks were stuck
+	movedAt time.Time // when something last moved
+	livedAt time.Time // when a slot was last lent for liveness
+}
+
+// decision is what the monitor does in one tick.
+type decision struct {
+	lend   int
+	reason string // of the decision, as counted in Stats
+}
+
+const (
+	decideNothing  = ""
+	decideStuck    = "stuck"    // lent: tasks block
+	decideLiveness = "liveness" // lent: busy, but nothing has moved for long
+	decideBusy     = "busy"     // not lent: the processors are busy
+)
+
+// decide applies S1, S2 and S4.
+func (m *stallState) decide(s sight) decision {
+	if s.moved || m.movedAt.IsZero() {
+		m.movedAt, m.livedAt = s.now, s.now
+	}
+	if s.stuck == 0 {
+		m.idle = 0
+		return decision{}
+	}
+	working := s.states.running - 1 + s.states.runnable // the monitor itself is running
+	if working >= s.states.procs || working >= s.stuck {
+		m.idle = 0
+		if s.now.Sub(m.livedAt) < livenessAfter {
+			return decision{reason: decideBusy}
+		}
+		m.livedAt = s.now
+		return decision{lend: 1, reason: decideLiveness}
+	}
+	if m.idle++; m.idle < 2 {
+		return decision{}
+	}
+	lend := s.stuck - s.lent
+	if s.stuck >= s.slots {
+		lend = s.slots
+	}
+	if lend = min(lend, s.queued); lend <= 0 {
+		return decision{}
+	}
+	return decision{lend: lend, reason: decideStuck}
+}
+
+// watchStalls is the monitor's part of a tick.
+func (k *keeper) watchStalls(now time.Time) {
+	e := k.e
+	s := k.look(now)
+	if e.cfg.detect {
+		d := k.stalls.decide(s)
+		e.lend(d, k.stuck)
+	}
+	if e.cfg.onStall != nil {
+		k.report(s)
+	}
+}
+
+// look takes stock: which runners have not moved since the tick before, and for how long.
+func (k *keeper) look(now time.Time) sight {
+	e := k.e
+	s := sight{now: now, states: readStates(k.samples)}
+	total := uint64(0)
+	k.stuck = k.stuck[:0]
+	g := &e.registry
+	g.mu.Lock()
+	for r := g.first; r != nil; r = r.sibling {
+		p := r.count.progress()
+		total += p
+		if r.word.Load()&phaseMask != phaseRunning || r.seen.since.IsZero() || r.seen.progress != p {
+			r.seen = sighting{progress: p, since: now, budgetFrom: now}
+			continue
+		}
+		if now.Sub(r.seen.budgetFrom) >= e.cfg.budget {
+			r.seen.overdue = r.flagged.Swap(p+1) == p+1 // still there from the last time: no Checkpoint
+			r.seen.budgetFrom = now
+		}
+		if s := r.held.Load(); s != nil && s.holder.Load() == r {
+			k.stuck = append(k.stuck, r)
+		}
+	}
+	g.mu.Unlock()
+
+	e.idle.mu.Lock()
+	s.slots, s.lent = len(e.idle.slots), e.idle.lent
+	k.stuck = slices.DeleteFunc(k.stuck, func(r *runner) bool { return r.list == &e.idle.parked })
+	e.idle.mu.Unlock()
+	s.stuck = len(k.stuck)
+
+	e.inject.mu.Lock()
+	total += e.inject.moved
+	s.queued = e.inject.queue.len
+	e.inject.mu.Unlock()
+	for _, slot := range *e.slots.Load() {
+		s.queued += slot.len()
+	}
+	s.moved = total != k.total
+	k.total = total
+	return s
+}
+
+// lend carries out a decision: extra slots, each for one of the stuck runners in turn.
+func (e *Executor) lend(d decision, stuck []*runner) {
+	switch d.reason {
+	case decideNothing:
+		return
+	case decideBusy:
+		e.outside.stallBusy.Add(1)
+		return
+	}
+	var lent []*slot
+	for i := range d.lend {
+		if !e.credits.TryAcquire(1) {
+			e.denied.Store(true)
+			e.outside.stallSpares.Add(1)
+			break
+		}
+		lender := stuck[i%len(stuck)]
+		lent = append(lent, &slot{loan: &loan{lender, lender.seen.progress}})
+	}
+	e.outside.compensated.Add(uint64(len(lent)))
+	if d.reason == decideLiveness {
+		e.outside.stallLiveness.Add(uint64(len(lent)))
+	}
+	e.idle.mu.Lock()
+	e.setSlots(slices.Concat(e.idle.slots, lent))
+	e.idle.lent += len(lent)
+	e.idle.mu.Unlock()
+	for _, s := range lent {
+		e.staff(s, true)
+	}
+	e.cfg.log.Debug("executor: slots lent", "executor", e.name, "reason", d.reason, "slots", len(lent), "stuck", len(stuck))
+}
+
+// report tells the handler, at most once a second, what stands still.
+func (k *keeper) report(s sight) {
+	e := k.e
+	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued}
+	var oldest *runner
+	for _, r := range k.stuck {
+		age := s.now.Sub(r.seen.since)
+		if !r.seen.overdue && age < e.cfg.budget {
+			continue
+		}
+		if oldest == nil || r.seen.since.Before(oldest.seen.since) {
+			oldest = r
+		}
+		info.Ages = append(info.Ages, age)
+	}
+	if oldest == nil || s.now.Sub(k.reported) < time.Second || !e.reporting.CompareAndSwap(false, true) {
+		return
+	}
+	k.reported = s.now
+	working := s.states.running - 1 + s.states.runnable
+	switch {
+	case working >= s.stuck || working >= s.states.procs:
+		info.Reason = StallCPU
+	case e.denied.Load():
+		info.Reason = StallSpares
+	default:
+		info.Reason = StallBlocked
+	}
+	slices.SortFunc(info.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
+	goid := oldest.goid
+	e.group.Add(1)
+	go func() { // user code: it must not hold up the keeper
+		defer e.group.Done()
+		defer e.reporting.Store(false)
+		info.Stack = stackOf(goid)
+		e.cfg.onStall(info)
+	}()
+}
+
+// stackOf returns the stack of one goroutine. It stops the world for as long as it takes to print all
+// stacks, which is why reports are rare.
+func stackOf(goid int64) string {
+	const most = 16 << 20
+	head := []byte("goroutine " + strconv.FormatInt(goid, 10) + " ")
+	for size := 64 << 10; size <= most; size *= 4 {
+		buf := make([]byte, size)
+		n := runtime.Stack(buf, true)
+		at := bytes.Index(buf[:n], append([]byte("\n\n"), head...))
+		if at < 0 && n < size {
+			return ""
+		}
+		if at < 0 {
+			continue
+		}
+		one := buf[at+2 : n]
+		if end := bytes.Index(one, []byte("\n\n")); end >= 0 {
+			return string(one[:end])
+		}
+		if n < size {
+			return string(one)
+		}
+	}
+	return ""
+}
