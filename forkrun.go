@@ -117,6 +117,9 @@ func (e *Executor) logOrphan(p *PanicError) {
 }
 
 func (r *runner) openFork(n *forkNode) {
+	if r.open++; r.open > r.sweepAt {
+		r.sweepForks()
+	}
 	n.listed, n.depth, n.prev, n.next = true, r.depth, nil, r.forks
 	if r.forks != nil {
 		r.forks.prev = n
@@ -134,6 +137,23 @@ func (r *runner) closeFork(n *forkNode) {
 		n.next.prev = n.prev
 	}
 	n.listed, n.prev, n.next = false, nil, nil
+	r.open--
+}
+
+// minSweep is how many open children a runner lists before it looks for ended ones among them.
+const minSweep = 1024
+
+// sweepForks takes children off the list that ended well and may never be joined. A task that forks for
+// ever and never joins then keeps no more than about twice the children that are under way.
+func (r *runner) sweepForks() {
+	for n := r.forks; n != nil; {
+		next := n.next
+		if n.state.Load()&forkPhase == forkDone && n.failed == nil {
+			r.closeFork(n)
+		}
+		n = next
+	}
+	r.sweepAt = max(minSweep, 2*r.open)
 }
 
 // forkPool is a runner's free list of children with results of one type.

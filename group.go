@@ -217,10 +217,18 @@ func (t *groupTask) help(r *runner) {
 	}
 }
 
-// release queues a task that was held back and has a permit now.
+// release queues a task that was held back and has a permit now. If the executor refuses it, its permit
+// goes to the next, and so on.
 func (g *Group) release(r *runner, t *groupTask) {
-	g.e.requeue(r, entry{of: &t.origin})
-	g.announce(t)
+	for t != nil {
+		if g.e.requeue(r, entry{of: &t.origin}) {
+			g.announce(t)
+			return
+		}
+		t.claim()
+		g.e.outside.canceled.Add(1)
+		t = g.end(t, true, ErrClosed)
+	}
 }
 
 // inGroup reports whether a task of g is on r's stack.
@@ -481,7 +489,5 @@ func (t *groupTask) run(r *runner) {
 
 // settle ends a task and starts the one that was waiting for its permit.
 func (g *Group) settle(r *runner, t *groupTask, err error) {
-	if released := g.end(t, !t.guest, err); released != nil {
-		g.release(r, released)
-	}
+	g.release(r, g.end(t, !t.guest, err))
 }

@@ -246,31 +246,50 @@ func TestPromise05_ChildrenNeverJoinedLeaveNothingWhileTheirTaskRuns(t *testing.
 // Mutant: a task that is dropped starts the next one of its group from its own stack frame, and so on.
 func TestPromise05_ManyHeldTasksAreDroppedWithoutRecursion(t *testing.T) {
 	n := scaled(1_000_000)
-	for name, end := range map[string]func(*executor.Executor, context.CancelFunc){
-		"Close":  func(e *executor.Executor, _ context.CancelFunc) { _ = e.Close() },
-		"cancel": func(_ *executor.Executor, cancel context.CancelFunc) { cancel() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer debug.SetMaxStack(debug.SetMaxStack(32 << 20))
-			e := bare(t, 1, executor.WithQueueLimit(2*n))
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			g := e.NewGroup(ctx)
-			g.SetLimit(1)
-			started := make(chan struct{})
-			g.Go(func(ctx context.Context) error { close(started); <-ctx.Done(); return nil })
-			await(t, "the first runs", started)
-			for range n {
-				g.Go(func(context.Context) error { t.Error("a held task ran"); return nil })
-			}
-			within(t, "the end", func() { end(e, cancel) })
-			within(t, "Wait", func() {
-				if g.Wait() == nil {
-					t.Error("no error")
+	for _, end := range []string{"Close", "cancel"} {
+		for _, surplus := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/surplus=%v", end, surplus), func(t *testing.T) {
+				defer debug.SetMaxStack(debug.SetMaxStack(32 << 20))
+				e := spared(t, 1, 1, executor.WithQueueLimit(2*n))
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				g := e.NewGroup(ctx)
+				g.SetLimit(1)
+				started := make(chan struct{})
+				g.Go(func(ctx context.Context) error {
+					close(started)
+					if surplus {
+						executor.Blocking(ctx, func() { <-ctx.Done() })
+					} else {
+						<-ctx.Done()
+					}
+					return nil
+				})
+				await(t, "the first runs", started)
+				for range n {
+					g.Go(func(context.Context) error { t.Error("a held task ran"); return nil })
 				}
+				other := newGate(t)
+				if surplus { // It holds the slot when the first comes back.
+					other = stick(t, e, 1)
+				}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					if end == "Close" {
+						_ = e.Close()
+					} else {
+						cancel()
+					}
+				}()
+				waited := make(chan error, 1)
+				go func() { waited <- g.Wait() }()
+				require.Error(t, await(t, "Wait", waited))
+				other.open()
+				await(t, "the end", ended)
+				s := quiet(t, e)
+				require.EqualValues(t, n, s.Canceled)
 			})
-			s := quiet(t, e)
-			require.EqualValues(t, n, s.Canceled)
-		})
+		}
 	}
 }

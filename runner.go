@@ -17,6 +17,8 @@ type runner struct {
 	tc       *taskContext
 	group    *groupTask // innermost group task on this stack
 	forks    *forkNode  // children that are not joined yet, newest first
+	open     int        // how many those are
+	sweepAt  int        // and how many there may be before sweepForks
 	pools    []any      // free forked children, one *forkPool[T] for each T
 	signal   chan struct{}
 	rng      uint64

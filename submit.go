@@ -166,13 +166,14 @@ func (e *Executor) reserve(r *runner, ctx context.Context) error {
 	return e.admit(r, ctx, entry{}, true, want)
 }
 
-// requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil.
-func (e *Executor) requeue(r *runner, en entry) {
+// requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil. It
+// reports false, and gives the place back, if the executor drops what is queued.
+func (e *Executor) requeue(r *runner, en entry) bool {
 	if r != nil && r.blocking == 0 && r.slot != nil && r.slot.room() > 0 {
 		r.slot.push(en)
 		e.unreserve()
 		e.notify()
-		return
+		return true
 	}
 	q := &e.inject
 	q.mu.Lock()
@@ -183,10 +184,10 @@ func (e *Executor) requeue(r *runner, en entry) {
 	q.unlock()
 	if stopped {
 		e.unreserve()
-		en.drop(e, ErrClosed)
-		return
+		return false
 	}
 	e.notify()
+	return true
 }
 
 // unreserve and bury are the injector's, with the notification that may be due.
