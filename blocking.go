@@ -65,6 +65,7 @@ func (r *runner) blockFor(fn func()) {
 		start := time.Now()
 		defer func() { r.e.lastCall.Store(int64(time.Since(start))) }()
 	}
+	r.expose()
 	r.blocking = 1
 	r.enter(kindBlocking)
 	defer r.leaveBlocking()

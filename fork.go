@@ -44,6 +44,7 @@ type forkNode struct {
 // forked is a forked child with its function and result.
 type forked[T any] struct {
 	forkNode
+	pool     *forkPool[T]
 	fn       func(context.Context) T
 	val      T
 	returned bool
@@ -72,7 +73,7 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	if fn == nil {
 		panic(errNilFunc)
 	}
-	tc := taskOf(ctx)
+	tc, parent := taskOf(ctx), parentOf(ctx)
 	if tc == nil || !tc.r.isCurrent() {
 		f := &forked[T]{fn: fn}
 		f.runOutside(ctx)
@@ -80,18 +81,18 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	}
 	r := tc.r
 	f := forkPoolOf[T](r).get(r)
-	f.fn = fn
-	use := f.state.Load() &^ (forkUse - 1)
-	f.parent = parentOf(ctx)
+	f.fn, f.parent = fn, parent
+	use := f.use()
 	if !r.pushFork(&f.forkNode) {
 		r.count.submitted.inc()
 		f.state.Store(use | forkRunning)
-		r.inPlace(func() { f.run(r, f.parent) })
+		r.inPlace(func() { f.run(r) })
 	}
 	return Forked[T]{f, use}
 }
 
-// pushFork puts a child on the own deque, if that has room.
+// pushFork puts a child on the own deque, if that has room. The child is not counted as submitted yet:
+// its task is, and is in flight (L3).
 func (r *runner) pushFork(n *forkNode) bool {
 	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false
@@ -101,7 +102,6 @@ func (r *runner) pushFork(n *forkNode) bool {
 		return false
 	}
 	n.slot, n.at = r.slot, d.next
-	r.count.submitted.inc() // before anybody can run it (L1)
 	d.push(entry{of: &n.origin})
 	r.e.notify()
 	return true
@@ -119,11 +119,13 @@ func (c Forked[T]) Join(ctx context.Context) T {
 		panic(errNilContext)
 	}
 	r := f.r
-	if r == nil || !r.isCurrent() {
+	if r != nil && r.isCurrent() && f.takeBack(r, c.use) {
+		f.runTakenBack(r)
+	} else {
 		r = currentRunner(ctx)
-	}
-	if r == nil || f.r == nil || !f.joinInPlace(r, c.use) {
-		f.joinElsewhere(r, c.use)
+		if r == nil || f.r == nil || !f.joinInPlace(r, c.use) {
+			f.joinElsewhere(r, c.use)
+		}
 	}
 	val, failed := f.val, f.failed
 	f.recycle(r)
@@ -133,44 +135,61 @@ func (c Forked[T]) Join(ctx context.Context) T {
 	return val
 }
 
-// joinInPlace runs the child on r if nobody has started it.
-func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
-	if state := f.state.Load(); !queued(state, use) || state&forkJoined != 0 || r.e != f.r.e {
+// takeBack takes the child off the tail of the own deque, if it is there: the usual way of a fork to be
+// joined. No queue entry is left then, so the record goes straight to its next use, which makes every
+// other handle of this one invalid.
+func (f *forked[T]) takeBack(r *runner, use uint64) bool {
+	if r.slot == nil || r.slot != f.slot || r.blocking > 0 || r.slot.next != f.at+1 || f.use() != use {
 		return false
 	}
-	popped := false
-	if r.slot == f.slot && r.slot != nil && r.blocking == 0 && r.slot.next == f.at+1 {
-		// Our own newest entry. Taking it off first leaves no dead entry behind.
-		en, ok := r.slot.pop()
-		if ok && en.of != &f.origin {
-			r.slot.push(en)
+	en, ok := r.slot.pop()
+	if !ok {
+		return false
+	}
+	if en.of != &f.origin {
+		r.slot.push(en)
+		return false
+	}
+	if !f.state.CompareAndSwap(use|forkQueued, use+forkUse|forkQueued) {
+		// Another task joins it at the same time: it waits for this entry to be run, or runs it itself.
+		if en.dead() {
+			r.e.inject.dead.Add(-1)
 		} else {
-			popped = ok
+			r.slot.push(en)
 		}
+		return false
+	}
+	if r.e.inject.dead.Load() > 0 {
+		r.trim()
+	}
+	return true
+}
+
+// joinInPlace runs the child on r if nobody has started it. Its queue entry stays behind as a dead one.
+func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
+	if r.e != f.r.e {
+		return false
 	}
 	for {
 		state := f.state.Load()
 		if !queued(state, use) || state&forkJoined != 0 {
-			if popped { // another task joined it at the same time, and counted a dead entry
-				r.e.inject.dead.Add(-1)
-			}
 			return false
+		}
+		if state&forkOrphan == 0 {
+			r.count.submitted.inc() // as whoever starts a child does (L3)
 		}
 		if f.state.CompareAndSwap(state, state|forkRunning|forkJoined) {
 			break
 		}
+		if state&forkOrphan == 0 {
+			r.count.submitted.undo()
+		}
 	}
-	if !popped {
+	if r == f.r {
 		f.queued = true
-		r.e.bury()
-	} else if r.e.inject.dead.Load() > 0 {
-		r.trim()
 	}
-	if r.blocking == 0 {
-		f.run(r, f.parent) // without a closure
-	} else {
-		r.inPlace(func() { f.run(r, f.parent) })
-	}
+	r.e.bury()
+	r.inPlace(func() { f.run(r) })
 	return true
 }
 

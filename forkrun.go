@@ -11,9 +11,15 @@ func (f *forked[T]) execute(r *runner) {
 			r.e.inject.dead.Add(-1)
 			return
 		}
+		if state&forkOrphan == 0 {
+			r.count.submitted.inc() // before it runs, and while its task is in flight (L3)
+		}
 		if f.state.CompareAndSwap(state, state|forkRunning) {
-			f.run(r, f.parent)
+			f.run(r)
 			return
+		}
+		if state&forkOrphan == 0 {
+			r.count.submitted.undo()
 		}
 	}
 }
@@ -38,23 +44,51 @@ func queued(state, use uint64) bool {
 	return state&^(forkUse-1) == use && state&forkPhase == forkQueued
 }
 
+// use returns the number of the record's current use.
+func (f *forkNode) use() uint64 { return f.state.Load() &^ (forkUse - 1) }
+
 // run runs the claimed child on r.
-func (f *forked[T]) run(r *runner, parent context.Context) {
+func (f *forked[T]) run(r *runner) {
 	fr := r.enterFrame()
 	defer f.settle(r, fr)
-	f.val = f.fn(r.contextFor(parent))
+	f.val = f.fn(r.contextFor(f.parent))
 	f.returned = true
 }
 
 // settle records how fn ended and is deferred around it.
 func (f *forked[T]) settle(r *runner, fr frame) {
+	var value any
+	if !f.returned {
+		value = recover()
+	}
+	r.leaveFrame(fr)
 	if f.returned {
 		r.count.completed.inc()
 	} else {
-		f.fail(r.abnormal(recover()))
+		f.fail(r.abnormal(value))
 	}
-	r.leaveFrame(fr)
 	f.finish(r.e)
+}
+
+// runTakenBack runs a child that takeBack took: nobody else knows of it any more.
+func (f *forked[T]) runTakenBack(r *runner) {
+	r.closeFork(&f.forkNode)
+	fr := r.enterFrame()
+	defer f.settleTakenBack(r, fr)
+	f.val = f.fn(r.contextFor(f.parent))
+	f.returned = true
+}
+
+func (f *forked[T]) settleTakenBack(r *runner, fr frame) {
+	if f.returned {
+		r.joined++
+		r.leaveFrame(fr)
+		return
+	}
+	value := recover()
+	r.leaveFrame(fr)
+	r.count.submitted.inc()
+	f.fail(r.abnormal(value))
 }
 
 // fail records the error of a child that did not return.
@@ -105,7 +139,11 @@ func (f *forkNode) finish(e *Executor) {
 func (r *runner) orphan(depth int) {
 	for n := r.forks; n != nil && n.depth >= depth; n = r.forks {
 		r.closeFork(n)
+		r.count.submitted.inc() // nobody has started it, perhaps: then its task counts it (L3)
 		state := n.state.Or(forkOrphan)
+		if state&forkPhase != forkQueued {
+			r.count.submitted.undo()
+		}
 		if state&forkPhase == forkDone && state&forkJoined == 0 && n.failed != nil {
 			r.e.logOrphan(n.failed)
 		}
@@ -183,7 +221,7 @@ func (p *forkPool[T]) get(r *runner) *forked[T] {
 		p.free[last] = nil
 		p.free = p.free[:last]
 	} else {
-		f = &forked[T]{forkNode: forkNode{r: r}}
+		f = &forked[T]{forkNode: forkNode{r: r}, pool: p}
 		f.job = f
 	}
 	r.openFork(&f.forkNode)
@@ -193,19 +231,23 @@ func (p *forkPool[T]) get(r *runner) *forked[T] {
 // recycle makes a joined record ready for its next use, if the joiner is the runner that forked it.
 // Records joined elsewhere, or after their task ended, are left to the garbage collector.
 func (f *forked[T]) recycle(r *runner) {
-	if r == nil || f.r != r || !f.listed {
+	if r == nil || f.r != r {
 		return
 	}
-	if f.queued {
-		f.joined = true
-		return
+	if f.listed { // not taken back
+		if f.queued {
+			f.joined = true
+			return
+		}
+		r.closeFork(&f.forkNode)
+		f.state.Store(f.use() + forkUse)
+	} else if f.state.Load() != f.use() {
+		return // an orphan
 	}
-	r.closeFork(&f.forkNode)
 	var zero T
-	f.val, f.fn, f.returned = zero, nil, false
-	f.failed, f.parent, f.signal, f.slot, f.joined = nil, nil, nil, nil, false
-	f.state.Store(f.state.Load()&^(forkUse-1) + forkUse)
-	if pool := forkPoolOf[T](r); len(pool.free) < maxFreeForks {
+	f.val, f.fn, f.returned, f.joined = zero, nil, false, false
+	f.failed, f.parent, f.signal, f.slot = nil, nil, nil, nil
+	if pool := f.pool; len(pool.free) < maxFreeForks {
 		pool.free = append(pool.free, f)
 	}
 }

@@ -194,13 +194,17 @@ func (f *Future[T]) run(r *runner) {
 
 // settle records how fn ended and is deferred around it.
 func (f *Future[T]) settle(r *runner, fr frame) {
+	var value any
+	if !f.ended {
+		value = recover()
+	}
+	r.leaveFrame(fr)
 	if f.ended {
 		r.count.ended(f.err)
 	} else {
-		f.err = r.abnormal(recover())
+		f.err = r.abnormal(value)
 	}
 	f.fn = nil
-	r.leaveFrame(fr)
 	f.finish()
 }
 

@@ -474,13 +474,17 @@ func (t *groupTask) run(r *runner) {
 	t.outer, r.group = r.group, t
 	var err error
 	defer func() {
-		if t.ended {
-			r.count.ended(err)
-		} else {
-			err = r.abnormal(recover())
+		var value any
+		if !t.ended {
+			value = recover()
 		}
 		r.group, t.outer, t.fn = t.outer, nil, nil
 		r.leaveFrame(fr)
+		if t.ended {
+			r.count.ended(err)
+		} else {
+			err = r.abnormal(value)
+		}
 		t.g.settle(r, t, err)
 	}()
 	err = t.fn(r.contextFor(t.round.ctx))

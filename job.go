@@ -80,6 +80,7 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	r.inBare = true
 	fn(ctx)
 	r.inBare = false
+	r.endChildren(0)
 	r.count.completed.inc()
 }
 
@@ -96,10 +97,12 @@ func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 		}
 		r.e.cfg.onPanic(ctx, asPanicError(value)) // a panic in the handler crashes
 		r.inBare = false
+		r.endChildren(0)
 		r.count.panicked.inc()
 	}()
 	fn(ctx)
 	r.inBare = false
+	r.endChildren(0)
 	r.count.completed.inc()
 }
 

@@ -13,6 +13,8 @@ import (
 //
 //	L1 A task is counted as submitted before anybody can run it, and as ended after it can not run any
 //	   more. So "submitted == ended", read in the order of sum, means that nothing was in flight.
+//	L3 A forked child is counted as submitted by whoever starts it, or by its task when that ends and
+//	   nobody has: until then its task is in flight, and stands for it.
 //	L2 Outsiders check for a closed executor under the injector's lock, and are refused once it is set.
 //	   Tasks need no check: they are in flight themselves, so a drain is not over.
 

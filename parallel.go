@@ -13,7 +13,8 @@ import (
 // For calls fn for each i in [0, n), on as many slots as are idle, and returns when all calls have ended.
 // The first error, panic (as *PanicError), Goexit (as ErrGoexit) or the end of ctx stops the handing out
 // of further indices and is returned. Inside a task of e the caller works along. There is no grain to
-// choose: a range is split only while a slot has nothing else to do.
+// choose: a range is split when an idle slot has taken the half that was there for it, or when a body
+// blocks.
 func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i int) error) error {
 	if err := e.valid(ctx, fn == nil); err != nil {
 		return err
@@ -124,37 +125,62 @@ func (l *loop) result() error {
 	return nil
 }
 
-// work runs [lo, hi) in chunks that last about chunkTime, and splits off the upper half of what is left
-// whenever a slot is idle and nothing else of ours is there for it.
+// span is a range of a loop that a runner works on: [lo, hi) is what it has not begun.
+type span struct {
+	l      *loop
+	ctx    context.Context
+	lo, hi int
+	halves []Forked[error]
+	outer  *span
+}
+
+// work runs [lo, hi) in chunks that last about chunkTime. Whenever the own deque is empty it forks the
+// upper half of what is left: so there is always something for an idle slot to steal, and a range that
+// nobody steals from is split only as often as it can be halved. (Tzannes et al.: Lazy Binary-Splitting,
+// PPoPP 2010.)
 func (l *loop) work(ctx context.Context, lo, hi int) {
-	var halves []Forked[error]
-	chunk := 1
-	for lo < hi && !l.stopped.Load() {
+	tc := taskOf(ctx)
+	r := tc.r
+	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.span}
+	r.span = s
+	defer func() { r.span = s.outer }()
+	for chunk := 1; s.lo < s.hi && !l.stopped.Load(); {
 		if ctx.Err() != nil {
 			l.fail(errorOf(ctx))
 			break
 		}
-		if hi-lo > 1 && l.e.hungry(ctx) {
-			mid := lo + (hi-lo)/2
-			upper := hi
-			halves = append(halves, Fork(ctx, func(ctx context.Context) error {
-				l.work(ctx, mid, upper)
-				return nil
-			}))
-			hi = mid
+		if s.hi-s.lo > chunk && r.slot != nil && r.slot.len() == 0 {
+			s.split(s.lo + (s.hi-s.lo)/2)
 		}
-		end := min(hi, lo+chunk)
+		from, to := s.lo, min(s.hi, s.lo+chunk)
+		s.lo = to
 		start := time.Now()
-		l.run(ctx, lo, end)
+		l.run(ctx, from, to)
 		if took := time.Since(start); took < chunkTime/2 && chunk < maxChunk {
 			chunk *= 2
 		} else if took > 2*chunkTime && chunk > 1 {
 			chunk /= 2
 		}
-		lo = end
 	}
-	for i := len(halves) - 1; i >= 0; i-- {
-		l.join(ctx, halves[i])
+	for i := len(s.halves) - 1; i >= 0; i-- {
+		l.join(ctx, s.halves[i])
+	}
+}
+
+// split forks [mid, hi).
+func (s *span) split(mid int) {
+	l, hi := s.l, s.hi
+	s.hi = mid
+	s.halves = append(s.halves, Fork(s.ctx, func(ctx context.Context) error {
+		l.work(ctx, mid, hi)
+		return nil
+	}))
+}
+
+// expose forks all that the runner has not begun, before a body of the loop blocks.
+func (r *runner) expose() {
+	if s := r.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
+		s.split(s.lo)
 	}
 }
 
@@ -192,16 +218,6 @@ func (l *loop) join(ctx context.Context, half Forked[error]) {
 		}
 	}()
 	half.Join(ctx)
-}
-
-// hungry reports whether a slot is idle, or looking for work, while the calling task's own deque has
-// nothing for it.
-func (e *Executor) hungry(ctx context.Context) bool {
-	if e.word.Load()&(searchingMask|freeMask) == 0 {
-		return false
-	}
-	tc := taskOf(ctx)
-	return tc != nil && tc.r.isCurrent() && tc.r.slot != nil && tc.r.slot.len() == 0
 }
 
 // contextWithin returns ctx if it belongs to the task that r runs, else a task context made from it.

@@ -15,8 +15,10 @@ type runner struct {
 	// The runner's own, plain.
 	slot     *slot // nil while parked, yielded, lent away or surplus
 	tc       *taskContext
+	span     *span      // innermost range of For on this stack
 	group    *groupTask // innermost group task on this stack
 	forks    *forkNode  // children that are not joined yet, newest first
+	joined   uint64     // children taken back and run since the last flush, not counted yet
 	open     int        // how many those are
 	sweepAt  int        // and how many there may be before sweepForks
 	pools    []any      // free forked children, one *forkPool[T] for each T
@@ -122,14 +124,25 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 // boundary is what happens between two tasks.
 func (r *runner) boundary() {
 	unlockThread()
-	if r.forks != nil {
-		r.orphan(0)
-	}
 	if r.tasks++; r.tasks%64 == 0 { // labels that a task left on reach at most 63 others
 		pprof.SetGoroutineLabels(r.e.labels)
 	}
 	if r.slot == nil || r.e.word.Load()&debt != 0 {
 		r.settle()
+	}
+}
+
+// endChildren accounts for the children of a task that has ended, at depth on this stack, before the task
+// itself is counted (L3): those that were not joined are let go, and those that were taken back and run in
+// place are counted. Their task was in flight all the time, so nobody can have missed them.
+func (r *runner) endChildren(depth int) {
+	if r.forks != nil {
+		r.orphan(depth)
+	}
+	if r.joined > 0 {
+		r.count.submitted.add(r.joined)
+		r.count.completed.add(r.joined)
+		r.joined = 0
 	}
 }
 
@@ -159,11 +172,9 @@ func (r *runner) exit() {
 			// so panic on, with the stack of the task still in place.
 			panic(value)
 		}
+		r.endChildren(0)
 		if r.inBare {
 			r.count.panicked.inc()
-		}
-		if r.forks != nil {
-			r.orphan(0)
 		}
 		e.idle.mu.Lock()
 		e.idle.live--
@@ -195,9 +206,7 @@ func (r *runner) enterFrame() frame {
 }
 
 func (r *runner) leaveFrame(f frame) {
-	if r.forks != nil {
-		r.orphan(r.depth)
-	}
+	r.endChildren(r.depth)
 	r.depth--
 	r.tc = f.tc
 }

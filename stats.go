@@ -44,6 +44,7 @@ type tally struct{ atomic.Uint64 }
 
 func (t *tally) inc()         { t.Store(t.Load() + 1) }
 func (t *tally) add(n uint64) { t.Store(t.Load() + n) }
+func (t *tally) undo()        { t.Store(t.Load() - 1) }
 
 // counters are a runner's own counts: no task touches a counter that others write.
 type counters struct {

@@ -17,6 +17,7 @@ func (r *runner) lendWhile(wait func()) {
 		wait()
 		return
 	}
+	r.expose()
 	r.enter(kindWait)
 	defer r.leave()
 	wait()
