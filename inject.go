@@ -316,7 +316,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 
 // forget lets go of the last parent, so that an idle executor holds no context.
 func (q *injector) forget() {
-	if q.recent.Load() != nil {
+	if o := q.recent.Load(); o != nil && !sameContext(o.parent, context.Background()) {
 		q.recent.Store(nil)
 	}
 }

@@ -148,7 +148,9 @@ func (r *runner) endChildren(depth int) {
 
 // forget drops everything that a parked runner must not keep alive or pass on.
 func (r *runner) forget() {
-	r.tc = nil
+	if r.tc != nil && !sameContext(r.tc.parent, context.Background()) {
+		r.tc = nil
+	}
 	r.tasks = 0
 	pprof.SetGoroutineLabels(r.e.labels)
 }
@@ -194,10 +196,10 @@ func (r *runner) exit() {
 	e.group.Done()
 }
 
-// frame marks the start of a task that a waiter runs in place, and of a task whose end has to be
-// told apart from that of others on the same stack.
+// frame marks the start of a task that may be one of several on the same stack, because waiters run
+// tasks in place.
 type frame struct {
-	tc *taskContext
+	tc *taskContext // the context of the task below
 }
 
 func (r *runner) enterFrame() frame {
@@ -207,8 +209,9 @@ func (r *runner) enterFrame() frame {
 
 func (r *runner) leaveFrame(f frame) {
 	r.endChildren(r.depth)
-	r.depth--
-	r.tc = f.tc
+	if r.depth--; r.depth > 0 {
+		r.tc = f.tc
+	}
 }
 
 // labelsOf returns the context that carries the profiler labels of an executor's runners.

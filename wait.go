@@ -43,6 +43,10 @@ func (r *runner) inPlace(run func()) {
 // channel that ends the wait; early then says whether it did.
 func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
 	r.lendWhile(func() {
+		if early == nil && ctx.Done() == nil {
+			<-done
+			return
+		}
 		select {
 		case <-done:
 		case <-early:
