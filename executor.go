@@ -23,6 +23,7 @@ type Executor struct {
 
 	idle   idle
 	keeper keeper
+	sizer  sizer
 	group  sync.WaitGroup // the keeper and all runners
 
 	credits   *semaphore.Weighted // WithMaxSpares: runners beyond the slots
@@ -60,16 +61,13 @@ func New(opts ...Option) (*Executor, error) {
 	e.keeper = keeper{e: e, wake: make(chan struct{}, 1), samples: stateSamples()}
 	e.life.done = make(chan struct{})
 
-	n := cfg.slots
-	if n == 0 {
-		n = followQuota()
-	}
+	e.slots.Store(&[]*slot{})
+	e.sizer.reader, e.sizer.bootstrap = cfg.reader(), cfg.bootstrap
+	e.setSize(cfg.slots, "WithSlots")
 	e.inject.limit = cfg.queueLimit
 	if cfg.queueLimit == 0 {
-		e.inject.limit = 1024 * n
+		e.inject.limit = 1024 * e.slotCount()
 	}
-	e.slots.Store(&[]*slot{})
-	e.resize(n)
 	e.metrics = e.registerMetrics()
 
 	e.group.Add(1)

@@ -8,8 +8,9 @@ import (
 
 // keeper is the one goroutine that an executor has besides its runners. New starts it, and it is parked
 // while the executor is idle. It starts runners on behalf of submitters, so that no runner inherits
-// labels, a trace span or a synctest bubble from one. And while tasks wait and no slot is free it
-// watches: it spends budgets, and looks after what the event-driven paths may leave lying.
+// labels, a trace span or a synctest bubble from one. While tasks wait and no slot is free it
+// watches: it spends budgets, and looks after what the event-driven paths may leave lying. And while a
+// slot is in use, it looks at the CPU quota once a second.
 type keeper struct {
 	e     *Executor
 	wake  chan struct{} // one place
@@ -23,6 +24,8 @@ type keeper struct {
 	stuck    []*runner // runners with a slot whose task has not moved since the last tick
 	total    uint64    // of everything that moves
 	reported time.Time // when the stall handler was last called
+
+	quota *time.Timer // non-nil while it looks at the CPU quota, see sizing.go
 }
 
 // sighting is how far a runner was when the keeper saw it first. Only the keeper touches it.
@@ -63,12 +66,17 @@ func (k *keeper) main() {
 	defer e.group.Done()
 	pprof.SetGoroutineLabels(e.labels)
 	for {
-		var alarm <-chan time.Time
+		var alarm, quota <-chan time.Time
 		if k.timer != nil {
 			alarm = k.timer.C
 		}
+		if k.quota != nil {
+			quota = k.quota.C
+		}
 		select {
 		case <-k.wake:
+		case <-quota:
+			k.quotaTick()
 		case <-alarm:
 			k.tick()
 			if k.timer != nil {
@@ -81,8 +89,12 @@ func (k *keeper) main() {
 			if k.timer != nil {
 				k.timer.Stop()
 			}
+			if k.quota != nil {
+				k.quota.Stop()
+			}
 			return
 		}
+		k.follow(word)
 		if word&watched != 0 && k.timer == nil {
 			k.calm, k.still, k.stalls = 0, 0, stallState{}
 			k.timer = time.NewTimer(e.cfg.tick())

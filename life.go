@@ -233,6 +233,7 @@ func (e *Executor) finish() {
 	}
 	e.keeper.poke()
 	e.group.Wait()
+	e.sizer.reader.close()
 	if err := e.metrics(); err != nil {
 		e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
 	}
@@ -246,22 +247,20 @@ func (e *Executor) Resize(slots int) error {
 	if e == nil {
 		return errNilExecutor
 	}
-	n := slots
-	if slots == 0 {
-		n = followQuota()
-	} else if err := checkSlots("Resize", slots); err != nil {
-		return err
+	if slots != 0 {
+		if err := checkSlots("Resize", slots); err != nil {
+			return err
+		}
 	}
-	if !e.resize(n) {
+	if !e.setSize(slots, "Resize") {
 		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
 	}
 	return nil
 }
 
-// resize makes n the number of slots that are not to be retired. It reports false after the end.
+// resize makes n the number of slots that are not to be retired. It reports false after the end. Caller
+// holds life.resizing.
 func (e *Executor) resize(n int) bool {
-	e.life.resizing.Lock()
-	defer e.life.resizing.Unlock()
 	e.idle.mu.Lock()
 	if e.word.Load()&ended != 0 {
 		e.idle.mu.Unlock()

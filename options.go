@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -28,6 +27,7 @@ const (
 type config struct {
 	name       string
 	slots      int // 0: follow the CPU quota
+	round      func(float64) int
 	queueLimit int // 0: 1024 per slot
 	maxSpares  int
 	budget     time.Duration
@@ -39,6 +39,9 @@ type config struct {
 	meters     metric.MeterProvider
 	tracers    trace.TracerProvider
 	problems   []error
+
+	reader    func() *quotaReader    // newQuotaReader, except in tests
+	bootstrap func() (float64, bool) // bootstrapQuota, except in tests
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -51,6 +54,8 @@ func newConfig(opts []Option) (config, error) {
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		tracers:   otel.GetTracerProvider(),
+		reader:    newQuotaReader,
+		bootstrap: bootstrapQuota,
 	}
 	for i, o := range opts {
 		if o == nil {
@@ -78,13 +83,28 @@ func WithName(name string) Option {
 }
 
 // WithSlots fixes the parallelism: how many tasks run at once, not counting those inside Blocking.
-// 1 to 4096. Default: the CPU quota of the process, rounded down, at least 1 and at most GOMAXPROCS.
+// 1 to 4096. Default: the CPU quota of the process, rounded down, at least 1 and at most GOMAXPROCS. It
+// is read again, at most once a second, while tasks run, and the slots follow it up and down: see Sizing.
 func WithSlots(n int) Option {
 	return option(func(c *config) {
 		if err := checkSlots("WithSlots", n); err != nil {
 			c.problems = append(c.problems, err)
 		}
 		c.slots = n
+	})
+}
+
+// WithQuotaRounding sets how a CPU quota, 1.5 say, becomes a number of slots. The result is kept between
+// 1 and the lower of GOMAXPROCS and 4096. round is called by New and by Resize(0), and about once a
+// second while tasks run, on a goroutine of the executor: it must be quick and must not panic. Without a
+// quota, and with WithSlots, it is not called. Default: math.Floor, for slots above the quota get no more
+// done, they spend it early and the kernel then stops the whole process for the rest of a period.
+func WithQuotaRounding(round func(cpus float64) int) Option {
+	return option(func(c *config) {
+		if round == nil {
+			c.problem("WithQuotaRounding(nil): must be a function")
+		}
+		c.round = round
 	})
 }
 
@@ -216,10 +236,4 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 
 func (c *config) tick() time.Duration {
 	return max(time.Millisecond, min(c.budget, 10*time.Millisecond))
-}
-
-// size decides how many slots an executor that follows the quota has.
-func followQuota() int {
-	quota, _ := bootstrapQuota()
-	return min(maxSlots, slotsFor(cpuQuota{cpus: quota}, runtime.GOMAXPROCS(0), nil))
 }

@@ -19,6 +19,7 @@ const (
 	watched       = 1 << 42 // the keeper's monitor runs
 	stopping      = 1 << 43 // Close: tasks do not start any more
 	ended         = 1 << 44 // nothing is in flight and nothing will be: runners end
+	stale         = 1 << 45 // the size follows the CPU quota, and nobody looks while all slots are free
 )
 
 func searching(word uint64) int { return int(word & searchingMask) }
@@ -146,19 +147,34 @@ func (e *Executor) staffLocked(s *slot, byRunner bool) {
 	}
 }
 
-// popFree and pushFree move a slot off and onto the free list. Caller holds idle.mu.
+// popFree and pushFree move a slot off and onto the free list. The first slot that is taken makes the
+// keeper look at the CPU quota again (P5). Caller holds idle.mu.
 func (e *Executor) popFree() *slot {
 	last := len(e.idle.free) - 1
 	s := e.idle.free[last]
 	e.idle.free[last] = nil
 	e.idle.free = e.idle.free[:last]
-	e.word.Add(^uint64(oneFree - 1))
+	if e.word.Add(^uint64(oneFree-1))&stale != 0 {
+		e.word.And(^uint64(stale))
+		e.keeper.poke()
+	}
 	return s
 }
 
 func (e *Executor) pushFree(s *slot) {
 	e.idle.free = append(e.idle.free, s)
 	e.word.Add(oneFree)
+}
+
+// rest marks the size as stale if every slot is free, and reports whether it is (P5).
+func (e *Executor) rest() bool {
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	if len(e.idle.free) < len(e.idle.slots) {
+		return false
+	}
+	e.word.Or(stale)
+	return true
 }
 
 // startSearching counts the caller as searching, if at most half the slots search already.

@@ -194,13 +194,15 @@ const deadlockEnv = "EXECUTOR_TEST_DEADLOCK"
 func TestPromise10_AnIdleExecutorHasNoTimer(t *testing.T) {
 	if os.Getenv(deadlockEnv) != "" {
 		synctest.Test(t, func(*testing.T) {
-			e, err := executor.New(executor.WithSlots(2), executor.WithKeepAlive(time.Second))
-			if err == nil {
-				err = exercise(e)
-			}
-			if err != nil {
-				fmt.Println(err)
-				return
+			for _, opts := range [][]executor.Option{{executor.WithSlots(2)}, {}} { // by default it follows the quota
+				e, err := executor.New(append(opts, executor.WithKeepAlive(time.Second))...)
+				if err == nil {
+					err = exercise(e)
+				}
+				if err != nil {
+					fmt.Println(err)
+					return
+				}
 			}
 			fmt.Println("idle from here on")
 			select {}

@@ -100,7 +100,7 @@ type cgroupLevel struct {
 }
 
 // newQuotaReader never fails: where there is nothing to read, read says that
-// there is no quota.
+// there is no quota. Nothing is opened before the first read.
 func newQuotaReader() *quotaReader {
 	if runtime.GOOS != "linux" {
 		return &quotaReader{closed: true} // cgroups are a Linux matter
@@ -110,13 +110,11 @@ func newQuotaReader() *quotaReader {
 
 // newQuotaReaderAt is newQuotaReader for the file tree below root.
 func newQuotaReaderAt(root string) *quotaReader {
-	q := &quotaReader{
+	return &quotaReader{
 		root: root,
 		self: controlFile{path: root + "/proc/self/cgroup"},
 		buf:  make([]byte, 4096), // enough for all files here, and it can grow
 	}
-	q.read() // so that the first call of the user costs no more than the next
-	return q
 }
 
 // close releases the files. Afterwards there is no quota to be read.

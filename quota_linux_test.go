@@ -19,7 +19,7 @@ type cgroupView struct {
 	Group      string
 	Bootstrap  float64 // 0 if there is none
 	GOMAXPROCS int
-	Stat       throttling
+	Stat       Throttling
 	HasStat    bool
 }
 
@@ -180,7 +180,7 @@ func TestCgroup_ThrottlingIsWhatTheKernelSays(t *testing.T) {
 	outer.setQuota(0.2)
 	inner := newCgroup(t, outer.path) // is throttled, by numbers that are not its own
 	c, look := startViewer(t, inner)
-	kernel := func() throttling {
+	kernel := func() Throttling {
 		text, err := os.ReadFile(outer.dir + "/cpu.stat")
 		require.NoError(t, err)
 		stat, ok := parseCPUStat(text)

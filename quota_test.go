@@ -53,7 +53,7 @@ func TestSlotsFor(t *testing.T) {
 type fixture struct {
 	root  string
 	quota cpuQuota
-	stat  throttling
+	stat  Throttling
 }
 
 func loadFixture(t testing.TB, name string) fixture {
@@ -123,7 +123,7 @@ func TestQuotaReader_Fixtures(t *testing.T) {
 				require.Equal(t, f.quota, q.read())
 				stat, ok := q.throttling()
 				require.Equal(t, f.stat, stat)
-				require.Equal(t, f.stat != throttling{}, ok)
+				require.Equal(t, f.stat != Throttling{}, ok)
 			}
 		})
 	}
@@ -228,7 +228,7 @@ func TestQuotaReader_ConcurrentUse(t *testing.T) {
 					t.Errorf("read %+v", got)
 					return
 				}
-				if got, _ := q.throttling(); got != f.stat && got != (throttling{}) {
+				if got, _ := q.throttling(); got != f.stat && got != (Throttling{}) {
 					t.Errorf("throttling %+v", got)
 					return
 				}
@@ -346,7 +346,9 @@ func BenchmarkQuotaReader(b *testing.B) {
 	b.Run("new", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			newQuotaReader().close()
+			q := newQuotaReader()
+			q.read()
+			q.close()
 		}
 	})
 }

@@ -37,6 +37,9 @@ type Stats struct {
 	LentLiveness  uint64 `json:"lentLiveness"`  // those of Compensated that were lent to busy processors, after 5 s
 	StallsBusy    uint64 `json:"stallsBusy"`    // ticks in which nothing was lent because the processors were busy
 	StallsNoSpare uint64 `json:"stallsNoSpare"` // ticks in which less was lent for want of spares
+
+	Sizing string  `json:"sizing"` // where Slots comes from, in the words of Sizing.Reason
+	Quota  float64 `json:"quota"`  // the CPU quota in CPUs, as last seen; 0 if there is none or Slots does not follow it
 }
 
 // tally is a counter that one goroutine writes and anybody reads.
@@ -181,6 +184,8 @@ func (e *Executor) Stats() Stats {
 	}
 	s.Queued = max(0, s.Queued)
 	s.Slots = e.slotCount()
+	sizing := e.sizer.now.Load()
+	s.Sizing, s.Quota = sizing.Reason, sizing.Quota
 	s.Idle = min(free, s.Slots)
 	s.Spares = max(0, live-s.Slots)
 	if s.Submitted != s.ended() {

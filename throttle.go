@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// throttling says how often the kernel has stopped a cgroup because its quota
+// Throttling says how often the kernel has stopped a cgroup because its quota
 // was spent. The numbers count from the making of the group.
-type throttling struct {
+type Throttling struct {
 	Periods   uint64        `json:"periods"`   // in which the group wanted to run
 	Throttled uint64        `json:"throttled"` // of these, in which it was stopped
 	Time      time.Duration `json:"time"`      // it was stopped, added up over the CPUs
@@ -18,16 +18,16 @@ type throttling struct {
 // throttling returns the numbers of the cgroup that sets the quota, the one
 // that read names. If that becomes another group they start over and may go
 // down. It is false if there is no quota, or no numbers.
-func (q *quotaReader) throttling() (throttling, bool) {
+func (q *quotaReader) throttling() (Throttling, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.tightest()
 	if l == nil {
-		return throttling{}, false
+		return Throttling{}, false
 	}
 	text, err := l.stat.read(&q.buf)
 	if err != nil {
-		return throttling{}, false
+		return Throttling{}, false
 	}
 	return parseCPUStat(text)
 }
@@ -35,7 +35,7 @@ func (q *quotaReader) throttling() (throttling, bool) {
 // parseCPUStat reads cpu.stat of cgroup v1, which has the time in nanoseconds,
 // or v2, which has microseconds under another name. The rest is skipped. A v2
 // group without the cpu controller has a cpu.stat too, but not these lines.
-func parseCPUStat(text []byte) (t throttling, ok bool) {
+func parseCPUStat(text []byte) (t Throttling, ok bool) {
 	for line := range bytes.Lines(text) {
 		key, value, _ := bytes.Cut(line, []byte(" "))
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64)

@@ -1,0 +1,195 @@
+package executor
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Sizing says how many slots an executor has, and why.
+type Sizing struct {
+	Slots      int     `json:"slots"`
+	Fixed      bool    `json:"fixed"`      // by WithSlots or Resize; otherwise the slots follow the CPU quota
+	Quota      float64 `json:"quota"`      // in CPUs; 0 if there is none, or if nobody looked because Fixed
+	Group      string  `json:"group"`      // the cgroup that sets the quota, e.g. /kubepods/x; "" if that is not known
+	GOMAXPROCS int     `json:"gomaxprocs"` // at the time of the decision
+	Reason     string  `json:"reason"`     // what String says after the number
+}
+
+// String is one line for a log: slots=1: floor(quota 1.5) of cgroup /kubepods/x, GOMAXPROCS=2.
+func (s Sizing) String() string { return fmt.Sprintf("slots=%d: %s", s.Slots, s.Reason) }
+
+// Sizing tells what the number of slots is and where it comes from. It is the last decision: while no
+// slot is in use, changes of the quota and of GOMAXPROCS go unnoticed, until the first task. It costs
+// one load.
+func (e *Executor) Sizing() Sizing {
+	if e == nil {
+		return Sizing{}
+	}
+	return e.sizer.now.Load().Sizing
+}
+
+// Throttling asks the kernel how often it has stopped this process because the CPU quota was spent. The
+// numbers are those of the cgroup that sets the quota, since that was made; they include every process
+// in it. ok is false where there is no quota, or no way to know, and after the end. It takes a few
+// microseconds, and works with a fixed number of slots too.
+func (e *Executor) Throttling() (t Throttling, ok bool) {
+	if e == nil {
+		return Throttling{}, false
+	}
+	return e.sizer.reader.throttling()
+}
+
+// sizer decides how many slots there are.
+//
+// While the size follows the quota and a slot is in use, the keeper looks once a second. When all slots
+// are free it stops, and marks the size as stale in the state word; whoever takes the first free slot
+// clears the mark and wakes the keeper. See "The size of an idle executor" in docs/PARKING.md.
+type sizer struct {
+	reader    *quotaReader // opens nothing before it is needed
+	bootstrap func() (cpus float64, ok bool)
+
+	// blind is set if automaxprocs sees a tighter quota than the reader does, so both have to be asked.
+	blind atomic.Bool
+
+	// now is the last decision, never nil once New has returned. It is written under life.resizing, and
+	// never changed in place: the pointer tells one decision from the next.
+	now atomic.Pointer[sized]
+}
+
+// sized is one decision.
+type sized struct {
+	Sizing
+	at time.Time // when it was made
+}
+
+// quotaInterval is how often the quota is read, at most. Shorter would not help: the kernel enforces it
+// in periods of 100 ms, and the runtime follows it as slowly.
+const quotaInterval = time.Second
+
+// decide makes the size from the quota. Of automaxprocs and the reader the tighter one counts; they
+// differ only where the reader fails to find the files, so automaxprocs, which takes as long as a
+// hundred reads, is asked again only then. No lock is held, for round is the user's.
+func (z *sizer) decide(round func(float64) int, first bool) Sizing {
+	quota := z.reader.read()
+	if first || z.blind.Load() {
+		cpus, ok := z.bootstrap()
+		tighter := ok && cpus > 0 && (quota.cpus == 0 || cpus < quota.cpus)
+		z.blind.Store(tighter)
+		if tighter {
+			quota = cpuQuota{cpus: cpus}
+		}
+	}
+	return sizeFor(quota, runtime.GOMAXPROCS(0), round)
+}
+
+// sizeFor is slotsFor with the bound on slots, and the reason in words.
+func sizeFor(quota cpuQuota, gomaxprocs int, round func(float64) int) Sizing {
+	name, wanted := "floor", math.Floor(quota.cpus)
+	if round != nil {
+		name = "WithQuotaRounding"
+		user := round
+		round = func(cpus float64) int {
+			n := user(cpus)
+			wanted = float64(n)
+			return n
+		}
+	}
+	n := min(maxSlots, slotsFor(quota, gomaxprocs, round))
+	s := Sizing{Slots: n, Quota: quota.cpus, Group: quota.group, GOMAXPROCS: gomaxprocs}
+	if quota.cpus == 0 {
+		s.Reason = "GOMAXPROCS, no CPU quota"
+		if n < gomaxprocs {
+			s.Reason = fmt.Sprintf("the most there can be, no CPU quota, GOMAXPROCS=%d", gomaxprocs)
+		}
+		return s
+	}
+	s.Reason = name + "(quota " + strconv.FormatFloat(quota.cpus, 'g', 6, 64) + ")"
+	if quota.group != "" {
+		s.Reason += " of cgroup " + quota.group
+	}
+	switch {
+	case wanted < 1:
+		s.Reason += ", at least 1,"
+	case wanted > maxSlots && n == maxSlots:
+		s.Reason += ", the most there can be,"
+	case wanted > float64(gomaxprocs):
+		s.Reason += ", at most"
+	default:
+		s.Reason += ","
+	}
+	s.Reason += " GOMAXPROCS=" + strconv.Itoa(gomaxprocs)
+	return s
+}
+
+// setSize fixes the number of slots, or lets it follow the quota if n is 0. It reports false after the
+// end.
+func (e *Executor) setSize(n int, by string) bool {
+	if n > 0 {
+		return e.apply(Sizing{Slots: n, Fixed: true, GOMAXPROCS: runtime.GOMAXPROCS(0), Reason: by}, nil)
+	}
+	if !e.apply(e.sizer.decide(e.cfg.round, true), nil) {
+		return false
+	}
+	if !e.rest() {
+		e.keeper.poke()
+	}
+	return true
+}
+
+// apply carries out a decision; if instead is given, only in place of that one, for Resize may have
+// been called since. It reports false after the end.
+func (e *Executor) apply(s Sizing, instead *sized) bool {
+	e.life.resizing.Lock()
+	before := e.sizer.now.Load()
+	if instead != nil && before != instead {
+		e.life.resizing.Unlock()
+		return true
+	}
+	ok := e.resize(s.Slots)
+	if ok {
+		e.sizer.now.Store(&sized{s, time.Now()})
+	}
+	e.life.resizing.Unlock()
+	if ok && (before == nil || before.Sizing != s) {
+		e.cfg.log.Info("executor: sized", "executor", e.name, "slots", s.Slots, "reason", s.Reason)
+	}
+	return ok
+}
+
+// follow starts to look at the quota, if the size follows it and is no longer marked as stale. What
+// changed while all slots were free is seen at once.
+func (k *keeper) follow(word uint64) {
+	if k.quota != nil || word&stale != 0 {
+		return
+	}
+	now := k.e.sizer.now.Load()
+	if now.Fixed {
+		return
+	}
+	age := time.Since(now.at)
+	if age >= quotaInterval {
+		k.e.sizeAgain(now)
+		age = 0
+	}
+	k.quota = time.NewTimer(quotaInterval - age)
+}
+
+// quotaTick is one look at the quota, the last one if nobody uses a slot.
+func (k *keeper) quotaTick() {
+	now := k.e.sizer.now.Load()
+	if now.Fixed || k.e.rest() {
+		k.quota = nil
+		return
+	}
+	k.e.sizeAgain(now)
+	k.quota.Reset(quotaInterval)
+}
+
+// sizeAgain decides anew, instead of before.
+func (e *Executor) sizeAgain(before *sized) {
+	e.apply(e.sizer.decide(e.cfg.round, false), before)
+}
