@@ -80,15 +80,21 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 		return Forked[T]{f, 0}
 	}
 	r := tc.r
-	f := forkPoolOf[T](r).get(r)
-	f.fn, f.parent = fn, parent
-	use := f.use()
-	if !r.pushFork(&f.forkNode) {
+	f, queued := tryFork(r, parent, fn)
+	child := Forked[T]{f, f.use()}
+	if !queued {
 		r.count.submitted.inc()
-		f.state.Store(use | forkRunning)
+		f.state.Store(child.use | forkRunning)
 		r.inPlace(func() { f.run(r) })
 	}
-	return Forked[T]{f, use}
+	return child
+}
+
+// tryFork makes a child of r's task and queues it, if it can.
+func tryFork[T any](r *runner, parent context.Context, fn func(context.Context) T) (f *forked[T], queued bool) {
+	f = forkPoolOf[T](r).get(r)
+	f.fn, f.parent = fn, parent
+	return f, r.pushFork(&f.forkNode)
 }
 
 // pushFork puts a child on the own deque, if that has room. The child is not counted as submitted yet:
@@ -190,6 +196,25 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 	}
 	r.e.bury()
 	r.inPlace(func() { f.run(r) })
+	return true
+}
+
+// reclaim joins a child without running it, if nobody has started it.
+func (f *forked[T]) reclaim(r *runner, use uint64) bool {
+	if f.r != r {
+		return false
+	}
+	if f.takeBack(r, use) {
+		r.closeFork(&f.forkNode)
+		f.recycle(r)
+		return true
+	}
+	if !queued(f.state.Load(), use) || !f.state.CompareAndSwap(use|forkQueued, use|forkRunning|forkJoined) {
+		return false
+	}
+	f.queued = true
+	r.e.bury()
+	f.recycle(r)
 	return true
 }
 

@@ -130,27 +130,39 @@ type span struct {
 	l      *loop
 	ctx    context.Context
 	lo, hi int
-	halves []Forked[error]
+	forked []half // split off, the newest last
 	outer  *span
+}
+
+// half is a range that was split off.
+type half struct {
+	child  Forked[struct{}]
+	lo, hi int
 }
 
 // work runs [lo, hi) in chunks that last about chunkTime. Whenever the own deque is empty it forks the
 // upper half of what is left: so there is always something for an idle slot to steal, and a range that
 // nobody steals from is split only as often as it can be halved. (Tzannes et al.: Lazy Binary-Splitting,
-// PPoPP 2010.)
+// PPoPP 2010.) Halves that nobody took are worked on in the same loop, not on top of it.
 func (l *loop) work(ctx context.Context, lo, hi int) {
-	tc := taskOf(ctx)
-	r := tc.r
+	r := taskOf(ctx).r
 	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.span}
 	r.span = s
 	defer func() { r.span = s.outer }()
-	for chunk := 1; s.lo < s.hi && !l.stopped.Load(); {
+	for chunk := 1; ; {
+		if s.lo >= s.hi || l.stopped.Load() {
+			s.lo, s.hi = 0, 0
+			if !s.next(r) {
+				return
+			}
+			continue
+		}
 		if ctx.Err() != nil {
 			l.fail(errorOf(ctx))
-			break
+			continue
 		}
 		if s.hi-s.lo > chunk && r.slot != nil && r.slot.len() == 0 {
-			s.split(s.lo + (s.hi-s.lo)/2)
+			s.split(r, s.lo+(s.hi-s.lo)/2)
 		}
 		from, to := s.lo, min(s.hi, s.lo+chunk)
 		s.lo = to
@@ -162,25 +174,45 @@ func (l *loop) work(ctx context.Context, lo, hi int) {
 			chunk /= 2
 		}
 	}
-	for i := len(s.halves) - 1; i >= 0; i-- {
-		l.join(ctx, s.halves[i])
-	}
 }
 
-// split forks [mid, hi).
-func (s *span) split(mid int) {
+// next goes on with the newest half: takes it back if nobody has started it, or waits for it. It reports
+// false when there is none left.
+func (s *span) next(r *runner) bool {
+	last := len(s.forked) - 1
+	if last < 0 {
+		return false
+	}
+	h := s.forked[last]
+	s.forked = s.forked[:last]
+	if h.child.f.reclaim(r, h.child.use) {
+		s.lo, s.hi = h.lo, h.hi
+	} else {
+		s.l.join(s.ctx, h.child)
+	}
+	return true
+}
+
+// split forks [mid, hi), if it can be queued.
+func (s *span) split(r *runner, mid int) {
 	l, hi := s.l, s.hi
-	s.hi = mid
-	s.halves = append(s.halves, Fork(s.ctx, func(ctx context.Context) error {
+	f, queued := tryFork(r, parentOf(s.ctx), func(ctx context.Context) struct{} {
 		l.work(ctx, mid, hi)
-		return nil
-	}))
+		return struct{}{}
+	})
+	if !queued {
+		r.closeFork(&f.forkNode)
+		f.recycle(r)
+		return
+	}
+	s.hi = mid
+	s.forked = append(s.forked, half{Forked[struct{}]{f, f.use()}, mid, hi})
 }
 
 // expose forks all that the runner has not begun, before a body of the loop blocks.
 func (r *runner) expose() {
 	if s := r.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
-		s.split(s.lo)
+		s.split(r, s.lo)
 	}
 }
 
@@ -207,7 +239,7 @@ func (l *loop) run(ctx context.Context, lo, hi int) {
 }
 
 // join waits for a half. It fails only if the half ended by Goexit.
-func (l *loop) join(ctx context.Context, half Forked[error]) {
+func (l *loop) join(ctx context.Context, half Forked[struct{}]) {
 	defer func() {
 		if value := recover(); value != nil {
 			err := error(asPanicError(value))
