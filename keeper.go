@@ -21,8 +21,10 @@ type keeper struct {
 
 	samples  []metrics.Sample
 	stalls   stallState
-	stuck    []*runner // runners with a slot whose task has not moved since the last tick
-	total    uint64    // of everything that moves
+	stuck    []*runner     // runners with a slot whose task has not moved since the last tick
+	total    uint64        // of everything that moves
+	used     time.Duration // processor time of the process at the last tick
+	usedAt   time.Time
 	reported time.Time // when the stall handler was last called
 
 	quota *time.Timer // non-nil while it looks at the CPU quota, see sizing.go
@@ -31,6 +33,7 @@ type keeper struct {
 // sighting is how far a runner was when the keeper saw it first. Only the keeper touches it.
 type sighting struct {
 	progress   uint64
+	epoch      uint64 // of the Blocking word
 	since      time.Time
 	budgetFrom time.Time // since, or when the flag was last set
 	overdue    bool      // the flag was set before, and no Checkpoint has taken it
@@ -123,6 +126,7 @@ func (k *keeper) tick() {
 		k.e.word.And(^uint64(watched)) // then look: pairs with watch
 		if !k.needed() {
 			k.timer = nil
+			clear(k.stuck)
 			return
 		}
 		k.e.word.Or(watched)

@@ -7,6 +7,7 @@ import (
 	"runtime/metrics"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,24 +17,34 @@ import (
 // extra slots.
 //
 //	S1 A step lends only if the processors are not busy and more tasks are stuck than goroutines run,
-//	   in two ticks in a row. CPU-bound tasks can not look like that: each of them runs or could run.
+//	   in two ticks in a row, or in four if the keeper itself had the last processor. CPU-bound tasks do
+//	   not look like that: each of them runs or could run. There are two exceptions, which is why the
+//	   processor time that was used counts too: C code that computes is not in Go, and tasks that have to
+//	   assist a garbage collection wait for it, while its workers keep the processors.
 //	S2 If every slot, lent ones included, is stuck, a step may lend as many again as there are slots.
 //	   If any task moved since the last step, there are never more lent slots than stuck tasks.
 //	S3 A lent slot holds one of MaxSpares credits, and goes back at the first task boundary after the
-//	   task it was lent for has moved, or when it runs out of work.
+//	   task it was lent for has moved or has lent its own slot, or when it runs out of work.
 //	S4 If the processors are busy, but no task has ended and the queue has not moved for livenessAfter,
 //	   one slot is lent all the same, and another after each such time.
 
 const livenessAfter = 5 * time.Second
 
+// The ticks of S1. Fewer lend to CPU-bound tasks that the collector holds up; each more costs a tick
+// before every step.
+const (
+	sureTicks   = 2
+	unsureTicks = 4
+)
+
 // StallInfo tells a handler of WithOnStall what stands still.
 type StallInfo struct {
 	Executor string          // the executor's name
 	Reason   string          // StallBlocked, StallCPU or StallSpares
-	QueueAge time.Duration   // how long nothing has been taken from the queue
+	QueueAge time.Duration   // how long no task has ended and none was taken from the queue
 	Queued   int             // tasks that wait
 	Ages     []time.Duration // of the tasks that stand still, oldest first; as far as the monitor knows
-	Stack    string          // of the oldest one's goroutine; empty if it could not be had
+	Stack    string          // of the oldest one's goroutine; empty if it moved on meanwhile
 }
 
 // The reasons in StallInfo.
@@ -47,10 +58,13 @@ const (
 type loan struct {
 	lender *runner
 	seen   uint64 // its progress at the time
+	epoch  uint64 // of its Blocking word
 }
 
 // over reports whether the task that the slot was lent for has moved.
-func (l *loan) over() bool { return l.lender.count.progress() != l.seen }
+func (l *loan) over() bool {
+	return l.lender.count.progress() != l.seen || l.lender.word.Load()/oneEpoch != l.epoch
+}
 
 // goroutineStates is how many goroutines of the process run, and could run.
 type goroutineStates struct{ running, runnable, procs int }
@@ -80,11 +94,18 @@ func stateSamples() []metrics.Sample {
 type sight struct {
 	now    time.Time
 	states goroutineStates
-	slots  int  // slots in all, lent ones included
-	lent   int  // lent ones
-	stuck  int  // tasks that have not moved since the tick before
-	moved  bool // some task ended, or the queue moved, since the tick before
-	queued int  // tasks that wait
+	cpus   float64 // processors that the process has used since the tick before; 0 if unknown
+	slots  int     // slots in all, lent ones included
+	lent   int     // lent ones
+	stuck  int     // tasks that have not moved since the tick before
+	moved  bool    // some task ended, or the queue moved, since the tick before
+	queued int     // tasks that wait
+}
+
+// busy reports whether the processors are busy, or all stuck tasks may be running.
+func (s *sight) busy() bool {
+	working := s.states.running - 1 + s.states.runnable // the monitor itself is running
+	return working >= min(s.states.procs, s.stuck) || s.cpus >= float64(s.states.procs)-0.5
 }
 
 // stallState is the monitor's memory.
@@ -116,8 +137,7 @@ func (m *stallState) decide(s sight) decision {
 		m.idle = 0
 		return decision{}
 	}
-	working := s.states.running - 1 + s.states.runnable // the monitor itself is running
-	if working >= s.states.procs || working >= s.stuck {
+	if s.busy() {
 		m.idle = 0
 		if s.now.Sub(m.livedAt) < livenessAfter {
 			return decision{reason: decideBusy}
@@ -125,7 +145,8 @@ func (m *stallState) decide(s sight) decision {
 		m.livedAt = s.now
 		return decision{lend: 1, reason: decideLiveness}
 	}
-	if m.idle++; m.idle < 2 {
+	m.idle++
+	if m.idle < sureTicks || m.idle < unsureTicks && s.states.running >= s.states.procs {
 		return decision{}
 	}
 	lend := s.stuck - s.lent
@@ -142,12 +163,10 @@ func (m *stallState) decide(s sight) decision {
 func (k *keeper) watchStalls(now time.Time) {
 	e := k.e
 	s := k.look(now)
-	if e.cfg.detect {
-		d := k.stalls.decide(s)
-		e.lend(d, k.stuck)
-	}
+	d := k.stalls.decide(s)
+	short := e.cfg.detect && e.lend(d, k.stuck)
 	if e.cfg.onStall != nil {
-		k.report(s)
+		k.report(&s, short)
 	}
 }
 
@@ -155,6 +174,11 @@ func (k *keeper) watchStalls(now time.Time) {
 func (k *keeper) look(now time.Time) sight {
 	e := k.e
 	s := sight{now: now, states: readStates(k.samples)}
+	used := processTime()
+	if elapsed := now.Sub(k.usedAt); elapsed > 0 {
+		s.cpus = float64(used-k.used) / float64(elapsed)
+	}
+	k.used, k.usedAt = used, now
 	total := uint64(0)
 	k.stuck = k.stuck[:0]
 	g := &e.registry
@@ -162,13 +186,18 @@ func (k *keeper) look(now time.Time) sight {
 	for r := g.first; r != nil; r = r.sibling {
 		p := r.count.progress()
 		total += p
-		if r.word.Load()&phaseMask != phaseRunning || r.seen.since.IsZero() || r.seen.progress != p {
-			r.seen = sighting{progress: p, since: now, budgetFrom: now}
+		word := r.word.Load()
+		if word&phaseMask != phaseRunning || r.seen.since.IsZero() || r.seen.progress != p {
+			r.seen = sighting{progress: p, epoch: word / oneEpoch, since: now, budgetFrom: now}
 			continue
 		}
 		if now.Sub(r.seen.budgetFrom) >= e.cfg.budget {
 			r.seen.overdue = r.flagged.Swap(p+1) == p+1 // still there from the last time: no Checkpoint
 			r.seen.budgetFrom = now
+		}
+		if r.seen.epoch != word/oneEpoch { // it was inside Blocking and is back
+			r.seen.epoch, r.seen.since = word/oneEpoch, now
+			continue
 		}
 		if s := r.held.Load(); s != nil && s.holder.Load() == r {
 			k.stuck = append(k.stuck, r)
@@ -194,76 +223,100 @@ func (k *keeper) look(now time.Time) sight {
 	return s
 }
 
-// lend carries out a decision: extra slots, each for one of the stuck runners in turn.
-func (e *Executor) lend(d decision, stuck []*runner) {
+// lend carries out a decision: extra slots, each for one of the stuck runners in turn. It reports
+// whether there were too few spares for it.
+func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 	switch d.reason {
 	case decideNothing:
-		return
+		return false
 	case decideBusy:
 		e.outside.stallBusy.Add(1)
-		return
+		return false
 	}
 	var lent []*slot
 	for i := range d.lend {
 		if !e.credits.TryAcquire(1) {
 			e.denied.Store(true)
 			e.outside.stallSpares.Add(1)
+			short = true
 			break
 		}
 		lender := stuck[i%len(stuck)]
-		lent = append(lent, &slot{loan: &loan{lender, lender.seen.progress}})
+		lent = append(lent, &slot{loan: &loan{lender, lender.seen.progress, lender.seen.epoch}})
 	}
+	if len(lent) == 0 {
+		return short
+	}
+	e.idle.mu.Lock()
+	if e.word.Load()&ended != 0 { // the stuck tasks were the last ones, and are over
+		e.idle.mu.Unlock()
+		e.credits.Release(int64(len(lent)))
+		return false
+	}
+	e.setSlots(slices.Concat(e.idle.slots, lent))
+	e.idle.lent += len(lent)
+	e.idle.mu.Unlock()
 	e.outside.compensated.Add(uint64(len(lent)))
 	if d.reason == decideLiveness {
 		e.outside.stallLiveness.Add(uint64(len(lent)))
 	}
-	e.idle.mu.Lock()
-	e.setSlots(slices.Concat(e.idle.slots, lent))
-	e.idle.lent += len(lent)
-	e.idle.mu.Unlock()
 	for _, s := range lent {
 		e.staff(s, true)
 	}
 	e.cfg.log.Debug("executor: slots lent", "executor", e.name, "reason", d.reason, "slots", len(lent), "stuck", len(stuck))
+	return short
 }
 
 // report tells the handler, at most once a second, what stands still.
-func (k *keeper) report(s sight) {
+func (k *keeper) report(s *sight, short bool) {
 	e := k.e
 	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued}
 	var oldest *runner
 	for _, r := range k.stuck {
-		age := s.now.Sub(r.seen.since)
-		if !r.seen.overdue && age < e.cfg.budget {
+		if !r.seen.overdue {
 			continue
 		}
 		if oldest == nil || r.seen.since.Before(oldest.seen.since) {
 			oldest = r
 		}
-		info.Ages = append(info.Ages, age)
+		info.Ages = append(info.Ages, s.now.Sub(r.seen.since))
 	}
 	if oldest == nil || s.now.Sub(k.reported) < time.Second || !e.reporting.CompareAndSwap(false, true) {
 		return
 	}
 	k.reported = s.now
-	working := s.states.running - 1 + s.states.runnable
+	info.Reason = StallBlocked
 	switch {
-	case working >= s.stuck || working >= s.states.procs:
+	case s.busy():
 		info.Reason = StallCPU
-	case e.denied.Load():
+	case short:
 		info.Reason = StallSpares
-	default:
-		info.Reason = StallBlocked
 	}
 	slices.SortFunc(info.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-	goid := oldest.goid
+	progress := oldest.seen.progress
 	e.group.Add(1)
 	go func() { // user code: it must not hold up the keeper
 		defer e.group.Done()
 		defer e.reporting.Store(false)
-		info.Stack = stackOf(goid)
+		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
+			info.Stack = stack
+			info.Reason = reasonOf(stack, info.Reason)
+		}
 		e.cfg.onStall(info)
 	}()
+}
+
+// reasonOf corrects the reason, which is about all tasks that stand still, by the state of the oldest.
+func reasonOf(stack, reason string) string {
+	_, state, _ := strings.Cut(stack, "[")
+	has := func(prefix string) bool { return strings.HasPrefix(state, prefix) }
+	switch {
+	case has("running"), has("runnable"), has("preempted"), has("GC "):
+		return StallCPU
+	case reason != StallCPU, state == "", has("syscall"): // the last may be C code that computes
+		return reason
+	}
+	return StallBlocked
 }
 
 // stackOf returns the stack of one goroutine. It stops the world for as long as it takes to print all
