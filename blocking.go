@@ -33,7 +33,7 @@ const (
 const shortCall = 5 * time.Microsecond
 
 // sampleEvery is how many Blocking calls share one measurement of their length.
-const sampleEvery = 16
+const sampleEvery = 64
 
 // Blocking runs fn and lends the task's slot to other tasks meanwhile. Wrap calls in it that block
 // the goroutine or its thread: cgo, file and network I/O, locks, channels. It returns when fn does and
@@ -162,6 +162,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	if !h.word.CompareAndSwap(word, word&^phaseMask|phaseTaken) { // (B3)
 		if yielded != nil {
 			e.inject.addResume(yielded)
+			e.word.Or(lent)
 			e.notify()
 		} else {
 			e.returnCredit()

@@ -93,6 +93,7 @@ func (r *runner) yield() {
 	if s != nil {
 		e.staff(s, true)
 	} else {
+		e.word.Or(lent) // a blocked runner that was denied a spare can give its slot to this one
 		e.notify()
 	}
 	r.adopt(<-r.token)
@@ -101,7 +102,7 @@ func (r *runner) yield() {
 
 // othersWait reports whether queued tasks wait for a slot.
 func (e *Executor) othersWait(own *slot) bool {
-	if e.inject.size.Load() > 0 || own != nil && own.len() > 0 {
+	if e.inject.filled.Load() || own != nil && own.len() > 0 {
 		return true
 	}
 	return e.word.Load()&(searchingMask|freeMask) == 0 && e.hasWork()

@@ -13,8 +13,8 @@ import (
 // The bound counts the queued tasks and the places that groups hold back (Group.SetLimit).
 // Entries of yielded runners are outside of it. It is exact: all of it happens under mu (I1).
 type injector struct {
-	mu   sync.Mutex
-	size atomic.Int64 // entries in the queue; written under mu, read by anybody
+	mu     sync.Mutex
+	filled atomic.Bool // whether there are entries; written under mu, read by anybody
 
 	queue     fifo
 	resumes   int // entries of yielded runners in the queue
@@ -82,10 +82,24 @@ func (l *waiterList) remove(w *waiter) {
 	}
 }
 
-// unlock publishes the length and releases mu.
+// unlock publishes whether there are entries and releases mu.
 func (q *injector) unlock() {
-	q.size.Store(int64(q.queue.len))
+	if filled := q.queue.len > 0; filled != q.filled.Load() {
+		q.filled.Store(filled)
+	}
 	q.mu.Unlock()
+}
+
+// offer is the fast path of a submitter from outside: it accepts the task if nothing is in the way.
+func (q *injector) offer(en entry) bool {
+	q.mu.Lock()
+	if q.closed || q.used >= q.limit || q.waiters.len > 0 {
+		q.mu.Unlock()
+		return false
+	}
+	q.grant(en, false)
+	q.unlock()
+	return true
 }
 
 // accept takes a place within the bound and queues en, unless the task is to be held back. It reports
@@ -250,10 +264,11 @@ func (q *injector) unreserve() bool {
 // theirs at once; then tasks of theirs have been published.
 func (q *injector) bury() bool {
 	q.dead.Add(1)
-	if int(q.size.Load()) < q.limit {
+	q.mu.Lock()
+	if q.waiters.len == 0 {
+		q.mu.Unlock()
 		return false
 	}
-	q.mu.Lock()
 	q.sweep()
 	granted := q.free(0)
 	q.unlock()
@@ -309,7 +324,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
 		return o
 	}
-	o := &origin{parent: parent}
+	o := &origin{parent: parent, plain: taskOf(parent) == nil}
 	q.recent.Store(o)
 	return o
 }

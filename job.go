@@ -16,6 +16,7 @@ type entry struct {
 type origin struct {
 	parent context.Context // of the task
 	job    job             // nil for bare tasks
+	plain  bool            // parent is known not to stem from a task
 }
 
 // job is a task that can be claimed through something else than its queue entry. There are three: of a

@@ -177,11 +177,12 @@ func (e *Executor) rest() bool {
 	return true
 }
 
-// startSearching counts the caller as searching, if at most half the slots search already.
+// startSearching counts the caller as searching, if at most half the slots search already, and if
+// there is anybody to steal from.
 func (e *Executor) startSearching() bool {
 	for {
-		word := e.word.Load()
-		if 2*searching(word) >= e.slotCount() {
+		word, slots := e.word.Load(), e.slotCount()
+		if 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
 			return false
 		}
 		if e.word.CompareAndSwap(word, word+oneSearching) {
@@ -192,14 +193,14 @@ func (e *Executor) startSearching() bool {
 
 // found ends the caller's search. The last searcher to find work passes the search on (P3).
 func (e *Executor) found() {
-	if word := e.word.Add(^uint64(oneSearching - 1)); searching(word) == 0 {
+	if word := e.word.Add(^uint64(oneSearching - 1)); searching(word) == 0 && e.hasWork() {
 		e.notify()
 	}
 }
 
 // hasWork looks at every queue.
 func (e *Executor) hasWork() bool {
-	if e.inject.size.Load() > 0 {
+	if e.inject.filled.Load() {
 		return true
 	}
 	for _, s := range *e.slots.Load() {
@@ -286,27 +287,26 @@ func (r *runner) unpark() bool {
 // sleep waits for a token. Runners beyond the slots wait no longer than the keep-alive.
 func (r *runner) sleep(timed bool) bool {
 	r.misses = 0
-	var alarm <-chan time.Time
+	var s *slot
 	if timed {
 		timer := time.NewTimer(r.e.cfg.keepAlive)
-		defer timer.Stop()
-		alarm = timer.C
-	}
-	for {
 		select {
-		case s := <-r.token:
-			if s != nil {
-				r.adopt(s)
-				return true
-			}
-			return r.park(false) // look again at what there is to wait for
-		case <-alarm:
+		case s = <-r.token:
+			timer.Stop()
+		case <-timer.C:
 			if r.retire() {
 				return false
 			}
-			alarm = nil
+			s = <-r.token
 		}
+	} else {
+		s = <-r.token // not a select: it costs half as much
 	}
+	if s == nil {
+		return r.park(false) // look again at what there is to wait for
+	}
+	r.adopt(s)
+	return true
 }
 
 // retire takes the runner off the parked list for good, if there are more runners than slots. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/pprof"
 	"sync/atomic"
+	"time"
 )
 
 // runner is a goroutine that executes tasks while it holds a slot.
@@ -13,29 +14,33 @@ type runner struct {
 	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: look again
 
 	// The runner's own, plain.
-	slot     *slot // nil while parked, yielded, lent away or surplus
-	tc       *taskContext
-	span     *span      // innermost range of For on this stack
-	group    *groupTask // innermost group task on this stack
-	forks    *forkNode  // children that are not joined yet, newest first
-	joined   uint64     // children taken back and run since the last flush, not counted yet
-	open     int        // how many those are
-	sweepAt  int        // and how many there may be before sweepForks
-	pools    []any      // free forked children, one *forkPool[T] for each T
-	signal   chan struct{}
-	rng      uint64
-	tick     uint32 // picks since the injector went first
-	fair     uint32 // the tick at which it goes first again
-	pops     uint32
-	tasks    uint32 // tasks since the labels were reset
-	calls    uint32 // Blocking calls, for sampling
-	misses   int
-	depth    int  // nested tasks on this stack, run in place by waiters
-	blocking int  // nested Blocking calls; only the outermost counts
-	credit   bool // counts against WithMaxSpares
-	inBare   bool // a task of Go is running
-	done     bool // the loop ended by itself
-	_        [64]byte
+	slot    *slot // nil while parked, yielded, lent away or surplus
+	tc      *taskContext
+	span    *span      // innermost range of For on this stack
+	group   *groupTask // innermost group task on this stack
+	forks   *forkNode  // children that are not joined yet, newest first
+	joined  uint64     // children taken back and run since the last flush, not counted yet
+	open    int        // how many those are
+	sweepAt int        // and how many there may be before sweepForks
+	pools   []any      // free forked children, one *forkPool[T] for each T
+	signal  chan struct{}
+	rng     uint64
+	tick    uint32 // picks since the injector went first
+	fair    uint32 // the tick at which it goes first again
+	pops    uint32
+	tasks   uint32 // tasks so far; the labels are reset after each 64
+
+	batchTasks uint32        // tasks at the last batch
+	batchAt    time.Duration // and the time since epoch
+	taskTime   time.Duration // estimate of how long a task takes
+	calls      uint32        // Blocking calls, for sampling
+	misses     int
+	depth      int  // nested tasks on this stack, run in place by waiters
+	blocking   int  // nested Blocking calls; only the outermost counts
+	credit     bool // counts against WithMaxSpares
+	inBare     bool // a task of Go is running
+	done       bool // the loop ended by itself
+	_          [64]byte
 
 	// Shared.
 	word    atomic.Uint64 // the Blocking word, see blocking.go
@@ -59,7 +64,7 @@ type (
 )
 
 func newRunner(e *Executor) *runner {
-	return &runner{e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15)}
+	return &runner{e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime}
 }
 
 // main is the life of a runner. It starts with a slot, and counted as searching.
@@ -151,7 +156,7 @@ func (r *runner) forget() {
 	if r.tc != nil && !sameContext(r.tc.parent, context.Background()) {
 		r.tc = nil
 	}
-	r.tasks = 0
+	r.batchTasks = r.tasks // the time asleep does not count
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 

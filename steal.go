@@ -1,5 +1,7 @@
 package executor
 
+import "time"
+
 // Where a runner looks for work, in which order, and how much it takes.
 
 const (
@@ -15,6 +17,14 @@ const (
 	// maxBatch bounds what one runner takes from the injector at once. More would hold the lock
 	// for longer and leave less to others.
 	maxBatch = 128
+
+	// batchTime is about how long a runner may be busy with what it takes at once. Tasks in its deque
+	// wait behind the one that runs, and behind later arrivals that others take meanwhile, so long
+	// tasks are taken one by one. Less would spend more on the lock.
+	batchTime = 50 * time.Microsecond
+
+	// firstTaskTime is what a new runner takes a task to last: its first batches are small.
+	firstTaskTime = 5 * time.Microsecond
 
 	// maxSteal bounds what one theft takes. Each task costs its own claim.
 	maxSteal = 16
@@ -46,8 +56,11 @@ func (r *runner) pick() (entry, bool) {
 // own deque, where they are published again (P4).
 func (r *runner) takeInjected(most int) (entry, bool) {
 	q := &r.e.inject
-	if q.size.Load() == 0 {
+	if !q.filled.Load() {
 		return entry{}, false
+	}
+	if most > 1 {
+		most = r.batch()
 	}
 	d := &r.slot.deque
 	en, ok, published := q.take(d, min(most, d.room()+1), r.e.slotCount())
@@ -56,6 +69,21 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 	}
 	return en, ok
 }
+
+// batch returns how many tasks are worth taking at once, by how long this runner's tasks have taken since
+// it asked last. The estimate rises at once and falls slowly: to be late with long tasks is worse.
+func (r *runner) batch() int {
+	now := time.Since(epoch)
+	if n := time.Duration(r.tasks - r.batchTasks); n > 0 {
+		took := (now - r.batchAt) / n
+		r.taskTime = max(took, r.taskTime-r.taskTime/8)
+	}
+	r.batchAt, r.batchTasks = now, r.tasks
+	return int(min(maxBatch, batchTime/(r.taskTime+1)+1))
+}
+
+// epoch makes reading the clock cheaper: time.Since reads only the monotonic one.
+var epoch = time.Now()
 
 // search looks at every other slot, from a random start, and at the injector between the passes. The
 // caller is counted as searching.

@@ -10,6 +10,12 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
 		return e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait)
 	}
+	if o := e.inject.recent.Load(); o != nil && o.plain && sameContext(o.parent, ctx) && ctx.Err() == nil {
+		if e.inject.offer(entry{fn: fn, of: o}) {
+			e.notify()
+			return nil
+		}
+	}
 	return e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: e.inject.originOf(parentOf(ctx))}, wait)
 }
 
@@ -74,7 +80,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 		e.notify()
 		return nil
 	}
-	q.mu.Unlock()
+	q.unlock()
 
 	// Refused or about to wait: now it matters whose goroutine this is, whatever ctx says.
 	caller := r
@@ -130,7 +136,7 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, p
 		return err
 	}
 	q.waiters.push(w)
-	q.mu.Unlock()
+	q.unlock()
 	if w.inTask {
 		e.watch() // the keeper notices when the queue stands still
 	}
