@@ -111,8 +111,10 @@ func (r *quotaRig) logged() []string {
 func (r *quotaRig) use() (stop func()) {
 	r.t.Helper()
 	ch := make(chan struct{})
+	stop = sync.OnceFunc(func() { close(ch) })
+	r.t.Cleanup(stop) // before Close
 	require.NoError(r.t, r.Go(context.Background(), func(context.Context) { <-ch }))
-	return func() { close(ch) }
+	return stop
 }
 
 // wait lets fake time pass.
@@ -183,18 +185,24 @@ func TestSizing_AnIdleExecutorDoesNotLook(t *testing.T) {
 	})
 }
 
-// Mutant: each burst looks for itself, or each task that finds all slots free.
+// Mutant: each burst looks for itself, or each task that finds all slots free. Mutant: the first look after
+// a pause comes with a timer, when the slots may be free again, so short tasks put it off for ever.
 func TestSizing_LooksAtMostOnceASecond(t *testing.T) {
-	for name, pause := range map[string]time.Duration{
-		"steady": 0, "gaps": 10 * time.Millisecond, "long gaps": 700 * time.Millisecond,
+	for name, c := range map[string]struct{ work, pause time.Duration }{
+		"steady":    {time.Millisecond, 0},
+		"gaps":      {time.Millisecond, 10 * time.Millisecond},
+		"instants":  {0, 10 * time.Millisecond}, // over before the keeper is there
+		"long gaps": {time.Millisecond, 700 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newQuotaRig(t, "200")
 				const seconds = 20
 				for start := time.Now(); time.Since(start) < seconds*time.Second; {
-					require.NoError(t, r.Go(context.Background(), func(context.Context) { time.Sleep(time.Millisecond) }))
-					wait(time.Millisecond + pause)
+					require.NoError(t, r.Go(context.Background(), func(context.Context) {
+						time.Sleep(c.work)
+					}))
+					wait(c.work + c.pause)
 					require.LessOrEqual(t, r.looks.Load(), 1+int64(time.Since(start)/quotaInterval))
 				}
 				require.GreaterOrEqual(t, r.looks.Load(), int64(seconds/2), "but often enough")
@@ -208,6 +216,9 @@ func TestSizing_LooksWhenABlockedTaskComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newQuotaRig(t, "100")
 		blocked, back := make(chan struct{}), make(chan struct{})
+		unblock, comeBack := sync.OnceFunc(func() { close(blocked) }), sync.OnceFunc(func() { close(back) })
+		t.Cleanup(unblock)
+		t.Cleanup(comeBack)
 		require.NoError(t, r.Go(context.Background(), func(ctx context.Context) {
 			Blocking(ctx, func() { <-blocked })
 			<-back
@@ -216,13 +227,13 @@ func TestSizing_LooksWhenABlockedTaskComesBack(t *testing.T) {
 		r.use()() // takes the slot away, and leaves it free
 		wait(time.Hour)
 		r.set("300")
-		close(blocked)
+		unblock()
 		synctest.Wait()
 		require.Equal(t, 3, r.Stats().Slots)
 		r.set("200")
 		wait(2 * quotaInterval)
 		require.Equal(t, 2, r.Stats().Slots)
-		close(back)
+		comeBack()
 	})
 }
 
