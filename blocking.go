@@ -159,7 +159,8 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 			return false
 		}
 	}
-	if !h.word.CompareAndSwap(word, word&^phaseMask|phaseTaken) { // (B3)
+	s := h.held.Load()                                            // before: once it is taken, h may come back and hold another slot
+	if !h.word.CompareAndSwap(word, word&^phaseMask|phaseTaken) { // (B3); the epoch says that s is still it
 		if yielded != nil {
 			e.inject.addResume(yielded)
 			e.word.Or(lent)
@@ -169,7 +170,6 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 		}
 		return false
 	}
-	s := h.held.Load()
 	e.outside.handoffs.Add(1)
 	if yielded != nil {
 		yielded.r.token <- s

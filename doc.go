@@ -22,7 +22,7 @@
 //   - [Submit] starts a function that has a result and returns a [Future].
 //   - [Executor.NewGroup] makes a [Group]: many tasks, the first error, one Wait.
 //   - [For], [ForEach] and [Map] call a function for each index or element.
-//   - [Fork] and [Forked.Join] split a computation; a child costs some tens of nanoseconds.
+//   - [Fork] and [Forked.Join] split a computation; a child allocates nothing but its closure.
 //
 // Each of them takes a context: the parent of the task's own, which the function gets. It has the parent's
 // values, deadline and cancellation, and is also done when [Executor.Close] ends the executor. A task whose
@@ -50,6 +50,6 @@
 // # What it does not do
 //
 // It keeps nothing on disk, knows no other machine, and does not interrupt a task: Go can not. A task that
-// blocks without Blocking keeps its slot. Tasks that wait for each other in a circle, on channels or locks,
-// wait for ever, as goroutines would.
+// blocks without Blocking is noticed only after some milliseconds, see [WithStallDetection]. Tasks that wait
+// for each other in a circle, on channels or locks, wait for ever, as goroutines would.
 package executor

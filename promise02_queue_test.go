@@ -79,8 +79,7 @@ func (w *waiters) prefix(t *testing.T, order []int) int {
 	return k
 }
 
-// Mutant: room is signalled to all waiters (or to the last), who then race for it. Mutant: a newcomer
-// takes the room that a waiter was woken for.
+// Mutant: room is signalled to all waiters, or given to the last. Mutant: a waiter that left stays in line.
 func TestPromise02_BlockedSubmittersAreServedInOrder(t *testing.T) {
 	const n = 8
 	e := bare(t, 1, executor.WithQueueLimit(1))

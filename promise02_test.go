@@ -201,7 +201,8 @@ func TestPromise02_ForkInsideATaskNeverFails(t *testing.T) {
 	quiet(t, e)
 }
 
-// Mutant: Go at the limit keeps the slot while it waits: the queue it waits for never moves.
+// Mutant: Go at the limit keeps the slot while it waits: the queue it waits for never moves. Mutant: the
+// overflow of a full deque into the injector forgets a task.
 func TestPromise02_GoAtTheLimitLendsTheSlot(t *testing.T) {
 	for _, kind := range ctxKinds {
 		t.Run(kind.name, func(t *testing.T) {

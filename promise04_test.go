@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
@@ -88,6 +90,57 @@ func TestPromise04_BlockingLendsTheSlotToEarlierWork(t *testing.T) {
 			quiet(t, e)
 		}
 	})
+}
+
+// Mutant: the look at the queues is left out altogether: the keeper's next tick hands the slot over. The
+// bubble's clock shows it.
+func TestPromise04_QueuedWorkIsHandedOverAtOnce(t *testing.T) {
+	forEachLender(t, func(t *testing.T, lend func(ctx context.Context, fn func())) {
+		synctest.Test(t, func(t *testing.T) {
+			e := spared(t, 1, 2)
+			start := time.Now()
+			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+				opened := make(chan struct{})
+				if err := e.Go(ctx, func(context.Context) { close(opened) }); err != nil {
+					return err
+				}
+				lend(ctx, func() { <-opened })
+				return nil
+			}))
+			require.Zero(t, time.Since(start))
+		})
+	})
+}
+
+// Mutant: a task that a waiter claims inside Blocking runs while the slot still counts as lent.
+func TestPromise04_ATaskClaimedInsideBlockingTakesTheSlotBack(t *testing.T) {
+	for _, kind := range ctxKinds {
+		synctest.Test(t, func(t *testing.T) {
+			e := spared(t, 1, 2)
+			g := newGate(t)
+			f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (v int, err error) {
+				ctx, cancel := kind.of(ctx)
+				defer cancel()
+				executor.Blocking(ctx, func() {
+					child, err2 := executor.Submit(ctx, e, func(context.Context) (int, error) { g.wait(); return 1, nil })
+					if err = err2; err == nil {
+						v, err = child.Wait(ctx)
+					}
+				})
+				return v, err
+			})
+			require.NoError(t, err)
+			synctest.Wait()
+			var ran atomic.Bool
+			require.NoError(t, e.Go(context.Background(), func(context.Context) { ran.Store(true) }))
+			synctest.Wait()
+			require.False(t, ran.Load(), "two tasks run on one slot (%s)", kind.name)
+			g.open()
+			require.NoError(t, result(t, f))
+			quiet(t, e)
+			require.True(t, ran.Load())
+		})
+	}
 }
 
 // Mutant: a lazily blocked slot is never retaken after many short calls taught the executor to stay lazy.

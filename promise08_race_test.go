@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
@@ -259,22 +261,28 @@ func TestPromise08_ResizeUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
-// Mutant: Resize wakes nobody: tasks that are already queued wait for the next submission.
+// Mutant: Resize wakes nobody: tasks that are already queued wait for the next submission, or for the
+// keeper's next tick, which the bubble's clock shows.
 func TestPromise08_ResizeUpStartsWhatIsQueued(t *testing.T) {
-	e := bare(t, 1)
-	meet := make(chan struct{})
-	var here atomic.Int64
-	for range 6 {
-		require.NoError(t, e.Go(context.Background(), func(context.Context) {
-			if here.Add(1) == 6 {
-				close(meet)
-			}
-			<-meet
-		}))
-	}
-	require.NoError(t, e.Resize(6))
-	await(t, "all six meet", meet)
-	quiet(t, e)
+	synctest.Test(t, func(t *testing.T) {
+		e := bare(t, 1)
+		start := time.Now()
+		meet := make(chan struct{})
+		var here atomic.Int64
+		for range 6 {
+			require.NoError(t, e.Go(context.Background(), func(context.Context) {
+				if here.Add(1) == 6 {
+					close(meet)
+				}
+				<-meet
+			}))
+		}
+		synctest.Wait()
+		require.NoError(t, e.Resize(6))
+		await(t, "all six meet", meet)
+		require.Zero(t, time.Since(start))
+		quiet(t, e)
+	})
 }
 
 // Mutant: Resize down leaves the children of the running task in a deque that nobody looks at.
