@@ -1,0 +1,99 @@
+//go:build cgo && !windows
+
+// Package cgotest is C code for the tests of package executor: calls that block in C where the Go
+// scheduler can not see why, counted in C, and a variable that each thread has for itself.
+package cgotest
+
+/*
+#cgo CFLAGS: -Wall
+#cgo LDFLAGS: -lpthread
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static int inside, most, open;
+static __thread int mine;
+
+static void enter(void) {
+	if (++inside > most)
+		most = inside;
+}
+
+static void sleep_ms(int ms) {
+	struct timespec left = {ms / 1000, (ms % 1000) * 1000000L};
+	pthread_mutex_lock(&mu);
+	enter();
+	pthread_mutex_unlock(&mu);
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		;
+	pthread_mutex_lock(&mu);
+	inside--;
+	pthread_mutex_unlock(&mu);
+}
+
+static void hold(void) {
+	pthread_mutex_lock(&mu);
+	enter();
+	while (!open)
+		pthread_cond_wait(&opened, &mu);
+	inside--;
+	pthread_mutex_unlock(&mu);
+}
+
+static void set_open(int to) {
+	pthread_mutex_lock(&mu);
+	open = to;
+	if (!to)
+		most = inside;
+	pthread_cond_broadcast(&opened);
+	pthread_mutex_unlock(&mu);
+}
+
+static int get(const int *counter) {
+	pthread_mutex_lock(&mu);
+	int n = *counter;
+	pthread_mutex_unlock(&mu);
+	return n;
+}
+
+static int get_inside(void) { return get(&inside); }
+static int get_most(void) { return get(&most); }
+
+static int swap_mine(int to) {
+	int was = mine;
+	mine = to;
+	return was;
+}
+
+static int get_mine(void) { return mine; }
+*/
+import "C"
+
+// Missing says why this package can not do anything; it is empty if it can.
+const Missing = ""
+
+// Sleep blocks its thread in C.
+func Sleep(ms int) { C.sleep_ms(C.int(ms)) }
+
+// Hold blocks its thread in C until Open.
+func Hold() { C.hold() }
+
+// Open lets everybody out of Hold, now and later.
+func Open() { C.set_open(1) }
+
+// Shut makes Hold block again, and Most start anew.
+func Shut() { C.set_open(0) }
+
+// Inside returns how many calls of Sleep and Hold are in C.
+func Inside() int { return int(C.get_inside()) }
+
+// Most returns the highest value of Inside since Shut.
+func Most() int { return int(C.get_most()) }
+
+// SwapMine sets the calling thread's own variable and returns what it was. Threads start with 0.
+func SwapMine(to int) int { return int(C.swap_mine(C.int(to))) }
+
+// Mine returns the calling thread's own variable.
+func Mine() int { return int(C.get_mine()) }
