@@ -153,7 +153,7 @@ func (r *runner) findSlot() {
 // slot: it stops being beyond the slots, and its credit becomes h's.
 func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	var yielded *resume
-	if !e.credits.TryAcquire(1) {
+	if !e.tryCredit() {
 		if yielded = e.inject.takeResume(); yielded == nil {
 			e.deny(h, word)
 			return false
@@ -179,12 +179,25 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	return true
 }
 
+// tryCredit takes a credit. When there is none, whoever returns the next one will know that it was wanted.
+func (e *Executor) tryCredit() bool {
+	if e.credits.TryAcquire(1) {
+		return true
+	}
+	e.denied.Store(true) // then look again: pairs with the swap in returnCredit
+	return e.credits.TryAcquire(1)
+}
+
 // deny counts that a blocked runner keeps its slot although somebody wants it.
 func (e *Executor) deny(h *runner, word uint64) {
 	if word&deniedBit == 0 && h.word.CompareAndSwap(word, word|deniedBit) {
 		e.outside.uncompensated.Add(1)
 	}
-	e.denied.Store(true)
+}
+
+// stuck reports whether the calling runner lends its slot, but there was no spare to take it.
+func (r *runner) stuck() bool {
+	return r.blocking == 0 && r.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
 }
 
 // retakeBlocked looks for a slot whose holder is blocked and gives it to a runner that will search.

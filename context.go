@@ -78,12 +78,33 @@ func (c *taskContext) Value(key any) any {
 		l = c.link()
 		l.cancel(ErrClosed) // so that context.Cause finds it as soon as Err says so
 	}
-	if l != nil {
-		if v := l.ctx.Value(key); v == any(l.ctx) {
-			return v
-		}
+	if l != nil && key == cancelKey {
+		return l.ctx
 	}
 	return c.parent.Value(key)
+}
+
+// cancelKey is the key that the context package asks for, learned once, before the first executor exists.
+// Asking the link for every key instead would double the cost with every level of nested tasks.
+var cancelKey any
+
+// keyProbe is a context that tells which key context.Cause asks for.
+type keyProbe struct {
+	context.Context
+	key any
+}
+
+func (p *keyProbe) Err() error { return context.Canceled }
+
+func (p *keyProbe) Value(key any) any {
+	p.key = key
+	return nil
+}
+
+func learnCancelKey() {
+	probe := &keyProbe{Context: context.Background()}
+	_ = context.Cause(probe)
+	cancelKey = probe.key
 }
 
 func (c *taskContext) String() string { return "executor.taskContext(" + c.r.e.name + ")" }

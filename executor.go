@@ -52,7 +52,7 @@ func New(opts ...Option) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	checkFastID()
+	learnRuntime()
 	e := &Executor{cfg: cfg, name: names.take(cfg.name)}
 	e.labels = labelsOf(e.name)
 	e.links.root = newRoot()

@@ -6,11 +6,18 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"time"
 )
 
 // The seams through which tests look inside, and the checker of invariants.
+
+// raceDetector tells whether this is a build for it.
+var raceDetector = func() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}()
 
 // Validate is validate, for tests outside of the package.
 func Validate(e *Executor) error { return validate(e) }

@@ -154,6 +154,7 @@ func (f *forked[T]) takeBack(r *runner, use uint64) bool {
 	}
 	if en.of != &f.origin {
 		r.slot.push(en)
+		r.e.notify() // nobody could see it for a moment (P4)
 		return false
 	}
 	if !f.state.CompareAndSwap(use|forkQueued, use+forkUse|forkQueued) {
@@ -162,6 +163,7 @@ func (f *forked[T]) takeBack(r *runner, use uint64) bool {
 			r.e.inject.dead.Add(-1)
 		} else {
 			r.slot.push(en)
+			r.e.notify() // (P4)
 		}
 		return false
 	}
@@ -209,7 +211,7 @@ func (f *forked[T]) reclaim(r *runner, use uint64) bool {
 		f.recycle(r)
 		return true
 	}
-	if !queued(f.state.Load(), use) || !f.state.CompareAndSwap(use|forkQueued, use|forkRunning|forkJoined) {
+	if !queued(f.state.Load(), use) || !f.state.CompareAndSwap(use|forkQueued, use|forkDone|forkJoined) {
 		return false
 	}
 	f.queued = true

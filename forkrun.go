@@ -81,8 +81,8 @@ func (f *forked[T]) runTakenBack(r *runner) {
 
 func (f *forked[T]) settleTakenBack(r *runner, fr frame) {
 	if f.returned {
-		r.joined++
-		r.leaveFrame(fr)
+		r.dropFrame(fr)
+		r.joined++ // counted with the task that the child belongs to
 		return
 	}
 	value := recover()

@@ -149,22 +149,38 @@ func (p *promise) finish() {
 
 // cancel ends the task without running it, unless it has been claimed. The caller is not executing
 // the task's queue entry, which stays behind as a dead one.
-func (p *promise) cancel(err error) {
+func (p *promise) cancel(err error) bool {
 	if !p.claim() {
-		return
+		return false
 	}
 	p.e.bury()
 	p.err = err
 	p.e.outside.canceled.Add(1) // after that nothing of the task may be counted as queued
 	p.finish()
 	p.e.checkQuiet()
+	return true
 }
 
 func (p *promise) drop(e *Executor, err error) bool {
-	if p.claim() {
-		p.err = err
-		e.outside.canceled.Add(1)
-		p.finish()
+	if !p.claim() {
+		return false
+	}
+	p.err = err
+	e.outside.canceled.Add(1)
+	p.finish()
+	return true
+}
+
+// cancel and drop let go of fn too.
+func (f *Future[T]) cancel(err error) {
+	if f.promise.cancel(err) {
+		f.fn = nil
+	}
+}
+
+func (f *Future[T]) drop(e *Executor, err error) bool {
+	if f.promise.drop(e, err) {
+		f.fn = nil
 	}
 	return true
 }
@@ -181,7 +197,7 @@ func (f *Future[T]) execute(r *runner) {
 func (f *Future[T]) run(r *runner) {
 	parent := f.parent
 	if err := r.refuses(parent); err != nil {
-		f.err = err
+		f.err, f.fn = err, nil
 		r.count.canceled.inc()
 		f.finish()
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -17,13 +18,13 @@ type Group struct {
 
 	mu      sync.Mutex
 	round   *round
-	limit   int          // of running tasks; negative: none
-	misuse  error        // NewGroup got a bad argument
-	pending []*groupTask // queued and not claimed, as far as known; the newest is last
-	held    []*groupTask // beyond the limit, oldest first
-	active  int          // tasks accepted and not ended, the held ones included
-	permits int          // tasks that count against the limit
-	waiter  *groupWait
+	limit   int           // of running tasks; negative: none
+	misuse  error         // NewGroup got a bad argument
+	pending []*groupTask  // queued and not claimed, as far as known; the newest is last
+	held    []*groupTask  // beyond the limit, oldest first
+	active  int           // tasks accepted and not ended, the held ones included
+	permits int           // tasks that count against the limit
+	waiter  chan struct{} // closed when those in Wait may have something to do
 	change  chan struct{} // closed at the next end or announcement, for hold
 }
 
@@ -32,12 +33,6 @@ type round struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	err    error // the first; under Group.mu
-}
-
-// groupWait is a goroutine that is parked in Wait.
-type groupWait struct {
-	wake chan struct{} // closed when there may be something to do
-	r    *runner       // nil outside of tasks
 }
 
 // NewGroup returns an empty Group whose tasks run on e under ctx.
@@ -124,6 +119,9 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		g.announce(t)
 	}
 	if err == nil {
+		if t.round.ctx.Err() != nil { // it came after the others were dropped
+			g.drop(t.round)
+		}
 		return true
 	}
 	t.claim()
@@ -144,9 +142,9 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 func (g *Group) announce(t *groupTask) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w := g.waiter; w != nil && w.r != nil && g.e.denied.Load() && w.r.word.Load()&phaseMask == phaseBlocked {
+	if g.waiter != nil && g.e.denied.Load() {
 		// A waiter that had to keep its slot, because no spare was left, runs the task itself.
-		close(w.wake)
+		close(g.waiter)
 		g.waiter = nil
 	}
 	if len(g.pending) == cap(g.pending) {
@@ -263,7 +261,7 @@ func (g *Group) end(t *groupTask, permit bool, err error) (released *groupTask) 
 		g.permits--
 	}
 	if g.active == 0 && g.waiter != nil {
-		close(g.waiter.wake)
+		close(g.waiter)
 		g.waiter = nil
 	}
 	g.changed()
@@ -324,14 +322,37 @@ func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
 		return true
 	}
 	if g.waiter == nil {
-		g.waiter = &groupWait{wake: make(chan struct{}), r: r}
+		g.waiter = make(chan struct{})
 	}
-	w := g.waiter
+	wake := g.waiter
 	g.mu.Unlock()
 	var cancel <-chan struct{}
 	if !canceled {
 		cancel = rd.ctx.Done()
 	}
-	caller.await(context.Background(), w.wake, cancel)
+	g.park(caller, rd, wake, cancel)
 	return false
+}
+
+// park waits with the caller's slot lent until wake or cancel is closed. If there was no spare to lend the
+// slot to, it returns at once, with true, when a task of the round is there for the caller to run: a task
+// that came before the caller could be woken.
+func (g *Group) park(caller *runner, rd *round, wake, cancel <-chan struct{}) (stuck bool) {
+	caller.lendWhile(func() {
+		if stuck = caller != nil && caller.e == g.e && caller.stuck() && g.hasPending(rd); stuck {
+			return
+		}
+		select {
+		case <-wake:
+		case <-cancel:
+		}
+	})
+	return stuck
+}
+
+// hasPending reports whether a task of the round is queued that nobody has claimed.
+func (g *Group) hasPending(rd *round) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.pending, func(t *groupTask) bool { return t.round == rd && !t.dead() })
 }

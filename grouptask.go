@@ -75,8 +75,8 @@ func (g *Group) settle(r *runner, t *groupTask, err error) {
 
 // hold keeps a task back until one of the group's permits is free. Its place in the queue counts. Past
 // the hard cap it returns ErrQueueFull if the calling task may run t in place: one of this group, whose
-// permit then serves for both, or any task when a permit is free. Any other task helps or waits: what
-// makes room is that tasks of this group end.
+// permit then serves for both, or any task when a permit is free. Any other task waits with its slot lent:
+// what makes room is that tasks of this group end. If no spare takes the slot, it runs them itself.
 func (g *Group) hold(r *runner, t *groupTask) error {
 	for {
 		err := g.e.reserve(r, t.round.ctx)
@@ -93,18 +93,18 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 			g.mu.Unlock()
 			return err
 		}
-		if next := g.next(t.round); next != nil {
-			g.mu.Unlock()
-			next.help(r)
-			continue
-		}
 		if g.change == nil {
 			g.change = make(chan struct{})
 		}
 		change := g.change
 		g.mu.Unlock()
-		if _, err := r.await(t.round.ctx, change, nil); err != nil {
-			return err
+		if g.park(r, t.round, change, t.round.ctx.Done()) {
+			g.mu.Lock()
+			next := g.next(t.round)
+			g.mu.Unlock()
+			if next != nil {
+				next.help(r)
+			}
 		}
 	}
 	g.mu.Lock()
@@ -149,6 +149,7 @@ func (g *Group) release(r *runner, t *groupTask) {
 		t.claim()
 		g.e.outside.canceled.Add(1)
 		t = g.end(t, true, ErrClosed)
+		g.e.checkQuiet()
 	}
 }
 

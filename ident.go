@@ -17,10 +17,12 @@ var fastID struct {
 	ok   bool // written once, before the first runner exists
 }
 
-// checkFastID compares the fast number with the one in a stack trace, on two goroutines. Where they
+// learnRuntime finds out, once, what can not be known before the program runs. It compares the fast number
+// with the one in a stack trace, on two goroutines. Where they
 // disagree, tasks are never pushed locally, and the slow paths read the stack trace.
-func checkFastID() {
+func learnRuntime() {
 	fastID.once.Do(func() {
+		learnCancelKey()
 		agree := func() bool { return goid.Get() == slowID() }
 		other := make(chan bool)
 		go func() { other <- agree() }()

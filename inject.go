@@ -23,8 +23,10 @@ type injector struct {
 	waiters   waiterList
 	submitted uint64                 // tasks accepted here
 	dead      atomic.Int64           // entries, here or in a deque, that were claimed elsewhere
-	swept     int64                  // dead after the last sweep
+	buried    atomic.Uint64          // how many ever were
+	swept     uint64                 // buried at the last sweep
 	recent    atomic.Pointer[origin] // of the last bare task from outside, for the next one
+	bulky     atomic.Bool            // the queue is empty, but keeps the memory of a long one
 	moved     uint64                 // counts freed places; a queue that stands still does not change it
 	stood     uint64                 // moved, plus one, when the keeper last saw the queue stand still
 	closed    bool                   // refuses everybody but tasks of this executor
@@ -35,6 +37,9 @@ type injector struct {
 func (q *injector) unlock() {
 	if filled := q.queue.len > 0; filled != q.filled.Load() {
 		q.filled.Store(filled)
+	}
+	if q.queue.spares > idleSpares && q.queue.len == 0 && !q.bulky.Load() {
+		q.bulky.Store(true)
 	}
 	q.mu.Unlock()
 }
@@ -213,6 +218,7 @@ func (q *injector) unreserve() bool {
 // theirs at once; then tasks of theirs have been published.
 func (q *injector) bury() bool {
 	q.dead.Add(1)
+	q.buried.Add(1)
 	q.mu.Lock()
 	if q.waiters.len == 0 {
 		q.mu.Unlock()
@@ -229,9 +235,10 @@ func (q *injector) bury() bool {
 // Caller holds mu and calls it only when the queue is full. Dead entries may also be in deques, so a
 // sweep is not repeated until there are others.
 func (q *injector) sweep() bool {
-	if q.dead.Load() == q.swept {
+	if q.buried.Load() == q.swept {
 		return false
 	}
+	q.swept = q.buried.Load()
 	q.queue.filter(func(en entry) bool {
 		if !q.discards(en) {
 			return true
@@ -239,7 +246,6 @@ func (q *injector) sweep() bool {
 		q.used--
 		return false
 	})
-	q.swept = q.dead.Load()
 	return q.used < q.limit
 }
 
@@ -278,8 +284,15 @@ func (q *injector) originOf(parent context.Context) *origin {
 	return o
 }
 
-// forget lets go of the last parent, so that an idle executor holds no context.
+// forget lets go of the last parent, so that an idle executor holds no context, and of the memory of a long
+// queue.
 func (q *injector) forget() {
+	if q.bulky.Load() {
+		q.mu.Lock()
+		q.queue.trim()
+		q.bulky.Store(false)
+		q.mu.Unlock()
+	}
 	if o := q.recent.Load(); o != nil && !sameContext(o.parent, context.Background()) {
 		q.recent.Store(nil)
 	}

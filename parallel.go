@@ -148,7 +148,13 @@ func (l *loop) work(ctx context.Context, lo, hi int) {
 	r := taskOf(ctx).r
 	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.span}
 	r.span = s
-	defer func() { r.span = s.outer }()
+	defer func() {
+		r.span = s.outer
+		for len(s.forked) > 0 { // a body called Goexit: wait for what others run
+			s.lo, s.hi = 0, 0
+			s.next(r)
+		}
+	}()
 	for chunk := 1; ; {
 		if s.lo >= s.hi || l.stopped.Load() {
 			s.lo, s.hi = 0, 0
@@ -164,10 +170,8 @@ func (l *loop) work(ctx context.Context, lo, hi int) {
 		if s.hi-s.lo > chunk && r.slot != nil && r.slot.len() == 0 {
 			s.split(r, s.lo+(s.hi-s.lo)/2)
 		}
-		from, to := s.lo, min(s.hi, s.lo+chunk)
-		s.lo = to
 		start := time.Now()
-		l.run(ctx, from, to)
+		s.run(min(s.hi, s.lo+chunk))
 		if took := time.Since(start); took < chunkTime/2 && chunk < maxChunk {
 			chunk *= 2
 		} else if took > 2*chunkTime && chunk > 1 {
@@ -216,9 +220,9 @@ func (r *runner) expose() {
 	}
 }
 
-// run calls fn for a chunk.
-func (l *loop) run(ctx context.Context, lo, hi int) {
-	returned := false
+// run calls fn for the indices up to to. A body that blocks lowers hi.
+func (s *span) run(to int) {
+	l, returned := s.l, false
 	defer func() {
 		if returned {
 			return
@@ -229,8 +233,9 @@ func (l *loop) run(ctx context.Context, lo, hi int) {
 			l.fail(ErrGoexit) // and the goroutine goes on ending
 		}
 	}()
-	for i := lo; i < hi; i++ {
-		if err := l.fn(ctx, i); err != nil {
+	for i := s.lo; i < min(to, s.hi); i++ {
+		s.lo = i + 1
+		if err := l.fn(s.ctx, i); err != nil {
 			l.fail(err)
 			break
 		}

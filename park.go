@@ -181,7 +181,7 @@ func (e *Executor) rest() bool {
 // there is anybody to steal from.
 func (e *Executor) startSearching() bool {
 	for {
-		word, slots := e.word.Load(), e.slotCount()
+		word, slots := e.word.Load(), len(*e.slots.Load())
 		if 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
 			return false
 		}

@@ -156,7 +156,7 @@ func (r *runner) forget() {
 	if r.tc != nil && !sameContext(r.tc.parent, context.Background()) {
 		r.tc = nil
 	}
-	r.batchTasks = r.tasks // the time asleep does not count
+	r.batchAt = 0 // the time asleep does not count
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 
@@ -212,8 +212,20 @@ func (r *runner) enterFrame() frame {
 	return frame{r.tc}
 }
 
+// leaveFrame ends a task that is about to be counted; dropFrame one that is not counted yet.
 func (r *runner) leaveFrame(f frame) {
 	r.endChildren(r.depth)
+	r.popFrame(f)
+}
+
+func (r *runner) dropFrame(f frame) {
+	if r.forks != nil {
+		r.orphan(r.depth)
+	}
+	r.popFrame(f)
+}
+
+func (r *runner) popFrame(f frame) {
 	if r.depth--; r.depth > 0 {
 		r.tc = f.tc
 	}

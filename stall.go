@@ -235,8 +235,7 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 	}
 	var lent []*slot
 	for i := range d.lend {
-		if !e.credits.TryAcquire(1) {
-			e.denied.Store(true)
+		if !e.tryCredit() {
 			e.outside.stallSpares.Add(1)
 			short = true
 			break

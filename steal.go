@@ -74,7 +74,7 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 // it asked last. The estimate rises at once and falls slowly: to be late with long tasks is worse.
 func (r *runner) batch() int {
 	now := time.Since(epoch)
-	if n := time.Duration(r.tasks - r.batchTasks); n > 0 {
+	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt > 0 {
 		took := (now - r.batchAt) / n
 		r.taskTime = max(took, r.taskTime-r.taskTime/8)
 	}

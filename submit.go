@@ -16,7 +16,12 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 			return nil
 		}
 	}
-	return e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: e.inject.originOf(parentOf(ctx))}, wait)
+	o := e.inject.originOf(parentOf(ctx))
+	err := e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: o}, wait)
+	if err != nil { // nothing may come any more that would let go of it
+		e.inject.recent.CompareAndSwap(o, nil)
+	}
+	return err
 }
 
 // runnerOf returns the calling goroutine's runner if ctx names it and it is one of this executor.
@@ -111,9 +116,10 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, p
 	q := &e.inject
 	stuck := false
 	if caller != nil && caller.blocking == 0 {
+		caller.expose()
 		caller.enter(kindWait)
 		defer caller.leave()
-		stuck = w.own && caller.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
+		stuck = w.own && caller.stuck()
 	}
 	q.mu.Lock()
 	err := q.refusal(w.own)

@@ -86,6 +86,7 @@ func (r *runner) trim() int {
 		}
 		if !en.dead() {
 			d.push(en)
+			r.e.notify() // nobody could see it for a moment (P4)
 			break
 		}
 		en.of.job.left(r)

@@ -1,0 +1,574 @@
+package executor
+
+import (
+	"fmt"
+	"testing"
+)
+
+// A model of deque.go: one owner that follows a script, and thieves. Entries are the numbers 1, 2, ...
+// in the order of pushes. Indices are bytes that start just below 256, so that they wrap.
+
+const (
+	exRing    = 4
+	exThieves = 2
+)
+
+var _ = mirrors(map[string]string{
+	"deque.room":        "?",
+	"deque.push":        "?",
+	"deque.set":         "?",
+	"deque.advance":     "?",
+	"deque.pop":         "?",
+	"deque.popHead":     "?",
+	"deque.claimNewest": "?",
+	"deque.clear":       "?",
+	"deque.take":        "?",
+	"deque.len":         "?",
+})
+
+type dequeState struct {
+	headSteal, headReal uint8 // the head word
+	tail                uint8
+	next, steal         uint8 // the owner's own
+	cells               [exRing]uint8
+	known               [exRing]clocks
+
+	pushed  uint8  // entries so far
+	claimed uint16 // by one bit each
+	got     uint16
+
+	pc, at       uint8 // of the owner: in the code, in the script
+	t, n, i      uint8 // its locals
+	hSteal, hRea uint8
+	put          bool // overflow was called from a push
+
+	thief [exThieves]dequeThief
+}
+
+type dequeThief struct {
+	pc, steal, real, tries uint8
+}
+
+// The threads and what they synchronize by.
+const (
+	exOwner = 0 // and thief i is thread i+1
+	exHead  = 0
+	exTail  = 1
+)
+
+const (
+	dqNext = iota
+	dqPushRoom
+	dqPush
+	dqPushTail
+	dqSetRoom
+	dqSet
+	dqSetTail
+	dqPopHead
+	dqPopTail
+	dqPopLook
+	dqPopClear
+	dqPopCAS
+	dqPopRestore
+	dqPopLastClear
+	dqPopUndo
+	dqHeadLoad
+	dqHeadCAS
+	dqHeadClear
+	dqNewestLen
+	dqNewestTail
+	dqNewestLook
+	dqNewestUndo
+	dqNewestClear
+
+	thIdle
+	thTail
+	thClaim
+	thClear
+	thRelease
+	thReleaseCAS
+)
+
+var dequeSteps = []string{
+	"next operation", "room: load head", "push: write the cell", "push: store tail",
+	"room (batch): load head", "set: write a cell", "advance: store tail",
+	"pop: load head", "pop: lower tail", "pop: load head again", "pop: clear the cell",
+	"pop: CAS head for the last entry", "pop: restore tail", "pop: clear the last cell", "pop: restore tail, empty",
+	"popHead: load head", "popHead: CAS head", "popHead: clear the cell",
+	"claimNewest: len", "claimNewest: lower tail", "claimNewest: load head", "claimNewest: restore tail", "overflow: clear a cell",
+	"take: load head", "take: load tail", "take: claim by CAS", "take: clear the cell", "take: load head to release", "take: release by CAS",
+}
+
+// dequeMutant breaks the deque in one place.
+type dequeMutant struct {
+	batchClaim   bool // a thief claims two entries with one CAS
+	noBusyCheck  bool // take does not look at steal != real
+	noClear      bool // cells are read and not cleared
+	claimLess    bool // claimNewest accepts real == at
+	popFirst     bool // pop reads the head before it lowers the tail, and trusts it
+	popNoCAS     bool // pop takes the last entry without a CAS
+	headNoFollow bool // popHead does not move steal when no thief is inside
+	headDrags    bool // popHead moves steal although a thief is inside
+	roomByReal   bool // room counts from real, so cells that a thief reads look free
+	releaseOld   bool // the thief releases with the real that it claimed
+	tailFirst    bool // push publishes before it writes
+	tailEarly    bool // take loads the tail before the head
+}
+
+// A script is what the owner does: p push (overflowing a full ring), b push a batch of two, l pop,
+// f popHead, o overflow. steals is how often each thief calls take.
+func dequeModel(script string, thieves, steals int, bug dequeMutant) *model[dequeState] {
+	start := dequeState{headSteal: 253, headReal: 253, tail: 253, next: 253, steal: 253}
+	for i := range start.thief {
+		start.thief[i].pc = thIdle
+	}
+	return &model[dequeState]{
+		start:   start,
+		threads: 1 + thieves,
+		step: func(s *dequeState, thread int, m *move) bool {
+			if thread == exOwner {
+				return s.owner(script, m, bug)
+			}
+			return s.steals(thread, steals, m, bug)
+		},
+		always: func(*dequeState) string { return "" },
+		atRest: (*dequeState).rest,
+		show: func(s *dequeState, thread int) string {
+			pc := s.pc
+			op := ""
+			if thread > 0 {
+				pc = s.thief[thread-1].pc
+			} else if int(s.at) < len(script) {
+				op = " [" + script[s.at:s.at+1] + "]"
+			}
+			return fmt.Sprintf("%s%s  (steal %d real %d tail %d next %d cells %v)", dequeSteps[pc], op,
+				s.headSteal, s.headReal, s.tail, s.next, s.cells)
+		},
+	}
+}
+
+// claim notes that the entry at an index is somebody's now (D1), at the end that it should be.
+func (s *dequeState) claim(index uint8, newest bool, m *move) {
+	id := s.cells[index%exRing]
+	if id == 0 {
+		m.fail("D1: the claim of an empty cell")
+		return
+	}
+	if s.claimed>>id&1 != 0 {
+		m.fail("D1: entry %d is claimed twice", id)
+	}
+	for other := uint8(1); other <= s.pushed; other++ {
+		if s.claimed>>other&1 == 0 && (newest && other > id || !newest && other < id) {
+			m.fail("order: entry %d is claimed before entry %d", id, other)
+		}
+	}
+	s.claimed |= 1 << id
+}
+
+// clear is deque.clear.
+func (s *dequeState) clear(index uint8, thread int, m *move, bug dequeMutant) {
+	i := index % exRing
+	if !s.known[i].touch(thread) {
+		m.fail("D2: a race for cell %d", i)
+	}
+	id := s.cells[i]
+	if id == 0 || s.got>>id&1 != 0 || s.claimed>>id&1 == 0 {
+		m.fail("D1: entry %d is taken without a claim, or twice", id)
+	}
+	s.got |= 1 << id
+	if !bug.noClear {
+		s.cells[i] = 0
+	}
+}
+
+func (s *dequeState) write(index uint8, m *move) {
+	i := index % exRing
+	if index-s.headSteal >= exRing {
+		m.fail("D2: a write to cell %d, which is not released", i)
+	}
+	if s.cells[i] != 0 {
+		m.fail("D3: a write to cell %d, which is not empty", i)
+	}
+	if !s.known[i].touch(exOwner) {
+		m.fail("D2: a race for cell %d", i)
+	}
+	s.pushed++
+	s.cells[i] = s.pushed
+}
+
+func (s *dequeState) loadHead(thread int) { acquire(s.known[:], thread, exHead) }
+
+func (s *dequeState) casHead(thread int, oldSteal, oldReal, steal, real uint8) bool {
+	acquire(s.known[:], thread, exHead)
+	if s.headSteal != oldSteal || s.headReal != oldReal {
+		return false
+	}
+	s.headSteal, s.headReal = steal, real
+	release(s.known[:], thread, exHead)
+	return true
+}
+
+func (s *dequeState) storeTail(t uint8) {
+	s.tail = t
+	release(s.known[:], exOwner, exTail)
+}
+
+// done ends an operation of the owner.
+func (s *dequeState) done() {
+	s.pc, s.at, s.put = dqNext, s.at+1, false
+	s.t, s.n, s.i, s.hSteal, s.hRea = 0, 0, 0, 0, 0
+}
+
+// owner is the owner's side. Each case is one access to head, tail or a cell; the comments name the
+// methods of deque.
+func (s *dequeState) owner(script string, m *move, bug dequeMutant) bool {
+	for {
+		switch s.pc {
+		case dqNext: // local
+			if int(s.at) == len(script) {
+				return false
+			}
+			switch script[s.at] {
+			case 'p':
+				s.pc = dqPush
+				if s.next-s.steal >= exRing {
+					s.pc = dqPushRoom
+				}
+			case 'b':
+				s.pc = dqSet
+				if s.next-s.steal > exRing-2 {
+					s.pc = dqSetRoom
+				}
+			case 'l':
+				s.pc = dqPopHead
+			case 'f':
+				s.pc = dqHeadLoad
+			case 'o':
+				s.pc = dqNewestLen
+			}
+			continue
+
+		case dqPushRoom: // room, from runner.pushLocal
+			s.loadHead(exOwner)
+			s.steal = s.headSteal
+			if bug.roomByReal {
+				s.steal = s.headReal
+			}
+			if s.pc = dqPush; s.next-s.steal >= exRing {
+				s.pc, s.put = dqNewestLen, true
+			}
+			return true
+		case dqPush: // push: the cell
+			if bug.tailFirst {
+				s.storeTail(s.next + 1)
+			} else {
+				s.write(s.next, m)
+			}
+			s.next++
+			s.pc = dqPushTail
+			return true
+		case dqPushTail: // push: publish
+			if bug.tailFirst {
+				s.write(s.next-1, m)
+			} else {
+				s.storeTail(s.next)
+			}
+			s.done()
+			return true
+
+		case dqSetRoom: // room, from runner.takeInjected
+			s.loadHead(exOwner)
+			s.steal = s.headSteal
+			if s.pc = dqSet; s.next-s.steal > exRing-2 {
+				s.done()
+			}
+			return true
+		case dqSet: // set, twice: the numbers go by place here
+			s.write(s.next+s.i, m)
+			if s.i++; s.i == 2 {
+				s.pc = dqSetTail
+			}
+			return true
+		case dqSetTail: // advance
+			s.next += 2
+			s.storeTail(s.next)
+			s.done()
+			return true
+
+		case dqPopHead: // pop: first load
+			s.loadHead(exOwner)
+			s.hSteal, s.hRea = s.headSteal, s.headReal
+			if s.headReal == s.next {
+				s.done()
+				return true
+			}
+			s.t, s.pc = s.next-1, dqPopTail
+			return true
+		case dqPopTail: // pop: lower the tail
+			s.storeTail(s.t)
+			s.pc = dqPopLook
+			return true
+		case dqPopLook: // pop: second load
+			if !bug.popFirst {
+				s.loadHead(exOwner)
+				s.hSteal, s.hRea = s.headSteal, s.headReal
+			}
+			switch left := int8(s.t - s.hRea); {
+			case left > 0 || left == 0 && bug.popNoCAS:
+				s.next = s.t
+				s.claim(s.t, true, m)
+				s.pc = dqPopClear
+			case left < 0:
+				s.pc = dqPopUndo
+			default:
+				s.pc = dqPopCAS
+			}
+			return true
+		case dqPopUndo:
+			s.storeTail(s.next)
+			s.done()
+			return true
+		case dqPopClear:
+			s.clear(s.t, exOwner, m, bug)
+			s.done()
+			return true
+		case dqPopCAS:
+			steal := s.hSteal
+			if steal == s.hRea {
+				steal = s.t + 1
+			}
+			if s.casHead(exOwner, s.hSteal, s.hRea, steal, s.t+1) {
+				s.claim(s.t, true, m)
+				s.pc = dqPopRestore
+			} else if s.pc = dqPopLook; bug.popFirst {
+				s.hSteal, s.hRea = s.headSteal, s.headReal
+			}
+			return true
+		case dqPopRestore:
+			s.storeTail(s.next)
+			s.pc = dqPopLastClear
+			return true
+		case dqPopLastClear:
+			s.clear(s.t, exOwner, m, bug)
+			s.done()
+			return true
+
+		case dqHeadLoad: // popHead
+			s.loadHead(exOwner)
+			s.hSteal, s.hRea = s.headSteal, s.headReal
+			if s.pc = dqHeadCAS; s.headReal == s.next {
+				s.done()
+			}
+			return true
+		case dqHeadCAS:
+			steal := s.hSteal
+			if (steal == s.hRea || bug.headDrags) && !bug.headNoFollow {
+				steal = s.hRea + 1
+			}
+			if s.pc = dqHeadLoad; s.casHead(exOwner, s.hSteal, s.hRea, steal, s.hRea+1) {
+				s.claim(s.hRea, false, m)
+				s.t, s.pc = s.hRea, dqHeadClear
+			}
+			return true
+		case dqHeadClear:
+			s.clear(s.t, exOwner, m, bug)
+			s.done()
+			return true
+
+		case dqNewestLen: // claimNewest, from injector.overflow: at most half the ring
+			s.loadHead(exOwner) // len; its load of the tail is of the owner's own store
+			s.n = uint8(max(0, min(exRing/2, int(int8(s.tail-s.headReal))-1)))
+			if s.n == 0 {
+				s.done() // refused: the task goes to the injector itself
+				return true
+			}
+			s.t, s.pc = s.next-s.n, dqNewestTail
+			return true
+		case dqNewestTail:
+			s.storeTail(s.t)
+			s.pc = dqNewestLook
+			return true
+		case dqNewestLook:
+			s.loadHead(exOwner)
+			if left := int8(s.t - s.headReal); left < 0 || left == 0 && !bug.claimLess {
+				s.pc = dqNewestUndo
+				return true
+			}
+			for i := s.next; i != s.t; i-- {
+				s.claim(i-1, true, m)
+			}
+			s.next, s.pc = s.t, dqNewestClear
+			return true
+		case dqNewestUndo:
+			s.storeTail(s.next)
+			s.done()
+			return true
+		case dqNewestClear:
+			s.clear(s.t+s.i, exOwner, m, bug)
+			if s.i++; s.i < s.n {
+				return true
+			}
+			put := s.put
+			s.done()
+			if put { // there is room now
+				s.at--
+				s.pc = dqPush
+			}
+			return true
+		}
+		panic("no such step")
+	}
+}
+
+// steals is a thief: take, again and again.
+func (s *dequeState) steals(thread, steals int, m *move, bug dequeMutant) bool {
+	th := &s.thief[thread-1]
+	busy := func() {
+		*th = dequeThief{pc: thIdle, tries: th.tries + 1}
+	}
+	count := uint8(1)
+	switch th.pc {
+	case thIdle: // load head
+		if int(th.tries) == steals {
+			return false
+		}
+		if bug.tailEarly {
+			th.steal = s.tail
+			acquire(s.known[:], thread, exTail)
+		} else {
+			s.loadHead(thread)
+			th.steal, th.real = s.headSteal, s.headReal
+		}
+		th.pc = thTail
+	case thTail: // load tail
+		tail := s.tail
+		if bug.tailEarly {
+			tail = th.steal
+			s.loadHead(thread)
+			th.steal, th.real = s.headSteal, s.headReal
+		} else {
+			acquire(s.known[:], thread, exTail)
+		}
+		left := int8(tail - th.real)
+		switch {
+		case left <= 0:
+			busy()
+		case th.steal != th.real && !bug.noBusyCheck:
+			busy()
+		default:
+			th.pc = thClaim
+			if bug.batchClaim && left >= 2 {
+				th.tries |= 0x80
+			}
+		}
+	case thClaim:
+		if th.tries&0x80 != 0 {
+			count = 2
+		}
+		if !s.casHead(thread, th.steal, th.real, th.steal, th.real+count) {
+			th.tries &^= 0x80
+			busy()
+			return true
+		}
+		for i := range count {
+			s.claim(th.real+i, false, m)
+		}
+		th.pc = thClear
+	case thClear:
+		s.clear(th.real, thread, m, bug)
+		if th.tries&0x80 != 0 {
+			th.tries &^= 0x80
+			th.real++
+			return true
+		}
+		th.pc = thRelease
+	case thRelease: // load head
+		s.loadHead(thread)
+		if !bug.releaseOld {
+			th.real = s.headReal
+		} else {
+			th.real++
+		}
+		th.steal = s.headSteal
+		th.pc = thReleaseCAS
+	case thReleaseCAS:
+		if bug.releaseOld { // a store: whatever the owner did meanwhile
+			s.headSteal, s.headReal = th.real, th.real
+			busy()
+			return true
+		}
+		if s.casHead(thread, th.steal, th.real, th.real, th.real) {
+			busy()
+		} else {
+			th.pc = thRelease
+			th.steal, th.real = 0, 0
+		}
+	}
+	return true
+}
+
+// rest: nothing is lost (D1), and nothing is kept (D3).
+func (s *dequeState) rest() string {
+	if s.headSteal != s.headReal {
+		return "D2: nobody is inside, and steal is not real"
+	}
+	if s.tail != s.next {
+		return "the tail was not restored"
+	}
+	held := uint16(0)
+	for i := s.headReal; i != s.next; i++ {
+		held |= 1 << s.cells[i%exRing]
+	}
+	for i, id := range s.cells {
+		if id != 0 && held>>id&1 == 0 {
+			return fmt.Sprintf("D3: cell %d still holds entry %d", i, id)
+		}
+	}
+	if s.got != s.claimed || s.got&held != 0 || s.got|held != 1<<(s.pushed+1)-2 {
+		return fmt.Sprintf("D1: of %d entries %b were taken and %b are there", s.pushed, s.got, held)
+	}
+	return ""
+}
+
+// dequeScripts mix all that an owner does. Together they have every pair of methods next to each other.
+var dequeScripts = []string{
+	"ppllppl",
+	"ppfplfp",
+	"pppplfl",
+	"bplbfl",
+	"pppppflp", // the fifth overflows
+	"pppopl",
+	"bbpplf",
+	"plplfpl",
+}
+
+func TestExploreDeque_EveryInterleavingKeepsD1D2D3(t *testing.T) {
+	total := 0
+	for _, script := range dequeScripts {
+		total += mustHold(t, script, dequeModel(script, exThieves, 2, dequeMutant{}))
+	}
+	t.Logf("%d states", total)
+}
+
+func TestExploreDeque_FindsMutants(t *testing.T) {
+	for name, bug := range map[string]dequeMutant{
+		"a thief claims two at once":          {batchClaim: true},
+		"take ignores a thief inside":         {noBusyCheck: true},
+		"cells are not cleared":               {noClear: true},
+		"claimNewest accepts real == at":      {claimLess: true},
+		"pop trusts the head it saw first":    {popFirst: true},
+		"pop takes the last without CAS":      {popNoCAS: true},
+		"popHead leaves steal behind":         {headNoFollow: true},
+		"popHead drags steal past a thief":    {headDrags: true},
+		"room counts from real":               {roomByReal: true},
+		"a thief releases what it claimed":    {releaseOld: true},
+		"push publishes before it writes":     {tailFirst: true},
+		"take loads the tail before the head": {tailEarly: true},
+	} {
+		var settings []*model[dequeState]
+		for _, script := range dequeScripts {
+			settings = append(settings, dequeModel(script, exThieves, 2, bug))
+		}
+		mustFail(t, name, settings...)
+	}
+}

@@ -1,0 +1,1383 @@
+package executor
+
+import "fmt"
+
+// A model of how runners sleep, are woken, lend slots and come back: park.go, blocking.go, and what
+// steal.go and runner.go do around them. explore_park_test.go and explore_blocking_test.go run it.
+//
+// What it leaves out: the deques are lists here whose methods take one step (explore_deque_test.go has
+// them in steps), as are the injector's critical sections (explore_bound_test.go). A new runner starts
+// without the keeper, which only delays it. Nobody yields, resizes, or ends the executor.
+
+const (
+	plSlots   = 3 // at most, of each
+	plRunners = 4
+	plThreads = 6
+	plQueue   = 4
+)
+
+var _ = mirrors(map[string]string{
+	"Executor.notify":         "?",
+	"Executor.wake":           "?",
+	"Executor.staff":          "?",
+	"Executor.staffLocked":    "?",
+	"Executor.popFree":        "?",
+	"Executor.pushFree":       "?",
+	"Executor.startSearching": "?",
+	"Executor.found":          "?",
+	"Executor.hasWork":        "?",
+	"runner.park":             "?",
+	"Executor.giveBack":       "?",
+	"runner.unpark":           "?",
+	"runner.sleep":            "?",
+	"runner.pick":             "?",
+	"runner.takeInjected":     "?",
+	"runner.search":           "?",
+	"runner.steal":            "?",
+	"runner.nextTask":         "?",
+	"runner.boundary":         "?",
+	"runner.adopt":            "?",
+	"runner.enter":            "?",
+	"runner.leave":            "?",
+	"runner.findSlot":         "?",
+	"Executor.retake":         "?",
+	"Executor.deny":           "?",
+	"Executor.retakeBlocked":  "?",
+	"Executor.returnCredit":   "?",
+	"runner.returnCredit":     "?",
+	"Executor.repay":          "?",
+	"Executor.leaveSurplus":   "?",
+	"runner.takeGift":         "?",
+	"runner.settle":           "?",
+	"runner.pushLocal":        "?",
+	"injector.take":           "?",
+	"injector.overflow":       "?",
+	"runner.trim":             "?",
+})
+
+type poolState struct {
+	searching, free uint8 // the state word, in parts
+	lent, debt      bool
+
+	mu       uint8 // idle.mu: the thread that has it, plus one
+	list     [plSlots]uint8
+	parked   poolStack
+	surplus  poolStack
+	credits  uint8
+	denied   bool
+	injected poolQueue
+	slots    [plSlots]poolSlot
+	runners  [plRunners]poolRunner
+	threads  [plThreads]poolThread // the runners, then the submitters
+	known    [plSlots]clocks       // of what only the holder of a slot may touch (D4)
+
+	pushed, started, ended uint8 // tasks, one bit each
+}
+
+type poolStack struct {
+	of [plRunners]uint8
+	n  uint8
+}
+
+type poolQueue struct {
+	of [plQueue]uint8
+	n  uint8
+}
+
+type poolSlot struct {
+	deque  poolQueue // the oldest first
+	hidden uint8     // entries beyond the lowered tail
+	holder uint8     // runner plus one
+}
+
+type poolRunner struct {
+	born       bool
+	slot       uint8 // number plus one; so are held, gift and token
+	held       uint8
+	gift       uint8
+	token      uint8
+	credit     bool
+	phase      uint8 // the Blocking word: phase, epoch, deniedBit
+	epoch      uint8
+	deniedBit  bool
+	list       uint8 // 1: parked, 2: surplus
+	task, next uint8 // what it runs, plus one, and where it is there
+}
+
+// poolThread is a call stack: a frame has a place in the code and three locals.
+type poolThread struct {
+	frames [12]poolFrame
+	n, ret uint8
+}
+
+type poolFrame struct{ pc, a, b, c uint8 }
+
+// The objects that runners synchronize by when they pass on slots.
+const (
+	plMu    = 0
+	plWord  = 1 // and the runner's number
+	plToken = plWord + plRunners
+	plGift  = plToken + plRunners
+)
+
+// pool is a setting: its size, and what the tasks do, one string for each.
+//
+//	p1 submit task 1 as a child    e l enter and leave Blocking     w1 wait for the end of task 1
+//	z  run for ever                t   pop the newest entry, and push it back (trim, takeBack)
+//	o  try to overflow             B  first of all: it is BLOCKED   T  the same, and its slot was taken and is free
+type pool struct {
+	slots, runners, credits int
+	running                 int // tasks that run at the start, each on its own slot
+	tasks                   []string
+	outside                 []string // one submitter each: the tasks that it submits
+	noClocks                bool
+	bug                     poolMutant
+}
+
+type poolMutant struct {
+	noRescan         bool // parkers do not look again
+	searchersRescan  bool // only those that searched do
+	lastFoundQuiet   bool // the last searcher does not pass the search on
+	batchQuiet       bool // moved tasks are not followed by notify
+	stealQuiet       bool // the same for stolen ones
+	tokenListed      bool // a token is sent to a runner that stays listed until it has it
+	searchAfterToken bool // the receiver of a token is counted after it was sent
+	giveAfterList    bool // unused slots become free only after the parker has looked again
+	pushBackQuiet    bool // an entry that was popped and pushed back is not followed by notify
+	undoQuiet        bool // nor is a tail that a failed overflow has lowered
+	wakeGivesUp      bool // wake does not look for a blocked slot when the free one is gone
+	alwaysUnpark     bool // unpark does not look whether a token is on its way
+
+	lookFirst     bool // enter looks at the queues before it publishes BLOCKED
+	noLook        bool // enter does not look at them
+	noLent        bool // enter does not set lent
+	clearLate     bool // lent is cleared after the scan
+	lentOnce      bool // lent is not set again after a slot was retaken
+	noEpoch       bool // the retaker's CAS does not look at the epoch
+	heldLate      bool // retake asks for the slot after the CAS
+	denyLate      bool // retake does not try again after it has said that it was denied a credit
+	casOnce       bool // the denied bit, set meanwhile, makes retake fail
+	returnQuiet   bool // returnCredit does not look whether somebody was denied one
+	freeCredit    bool // retake needs no credit
+	leaveKeeps    bool // leave takes its old slot back even if it was taken
+	settleKeeps   bool // a runner with a slot does not repay surplus ones
+	repayKeeps    bool // who repays does not take the credit over
+	creditFirst   bool // a runner returns its credit before it has parked
+	surplusUnpaid bool // a runner that goes to sleep frees its slot although there are surplus ones
+	giftWithoutMu bool // a surplus runner that blocks does not look for a gift under the lock
+}
+
+const (
+	plNone = iota
+
+	rnBorn // runner.main and nextTask: a search
+	rnPick
+	rnInj
+	rnTake
+	rnFound
+	rnSearch
+	rnScan
+	rnMoreLen
+	rnMoreTake
+	rnMorePush
+	rnStolen
+	rnPark
+	rnParked
+	rnRun
+	rnAt
+	rnTrimPush
+	rnOverLook
+	rnOverMove
+	rnOverUndo
+	rnPushed
+
+	pkLock // park: a search, b gave
+	pkGive
+	pkGiven
+	pkList
+	pkCredit
+	pkLook
+	pkHas
+	pkUnp
+	pkSleep
+	upLock // unpark: a slot
+	upPop
+	upSearch
+	upDone
+	adHeld // adopt: a slot
+
+	nfWord // notify, and wake: a slot
+	wkLock
+	wkPop
+	sfLock // staff: a slot, b runner
+	sfSearch
+	sfSend
+	sfCount
+	fdDec // found
+	fdHas
+	hwInj // hasWork: a slot
+	hwSlot
+
+	enGift // enter
+	enLock
+	enFirst
+	enFirstHas
+	enStore
+	enLoad
+	enOr
+	enHas
+	rtCredit // retake: a runner, b epoch and denied bit, c slot
+	rtDeny
+	rtHeld
+	rtCAS
+	rtHeldLate
+	rtNo
+	dnCAS
+	dnStore
+	rbClear // retakeBlocked: a offset, b start, c runner
+	rbHolder
+	rbWord
+	rbRet
+	rbOrDone
+	rbDenied
+	rbOr
+	rbClearLate
+	rcRel // returnCredit
+	rcSwap
+	rcOr
+	rcHas
+	lvWord // leave
+	fsLock // findSlot: a slot
+	fsPop
+	fsAdopted
+	lvStore
+	rpPop // repay: a slot, b runner
+	rpHolder
+	rpGift
+	bdWord // boundary
+	slLock // settle: a slot
+	slLock2
+	slPop
+	slUnlock
+	slNotify
+
+	sbPush // a submitter: a task of its list
+)
+
+var poolSteps = map[uint8]string{
+	rnBorn: "main: start", rnPick: "pick: pop", rnInj: "takeInjected: load size", rnTake: "injector.take",
+	rnFound: "nextTask", rnSearch: "startSearching", rnScan: "steal: take", rnMoreLen: "steal: len", rnMoreTake: "steal: take another",
+	rnMorePush: "steal: push it", rnStolen: "steal: done", rnPark: "park", rnParked: "nextTask", rnRun: "run", rnAt: "run on",
+	rnTrimPush: "push back", rnOverLook: "claimNewest: load head", rnOverMove: "overflow: publish", rnOverUndo: "claimNewest: restore tail",
+	rnPushed: "notify",
+	pkLock:   "park: lock", pkGive: "park: give the slot back", pkGiven: "park: slot given", pkList: "park: -searching, list, unlock",
+	pkCredit: "park: return credit", pkLook: "park: look again", pkHas: "park: looked", pkUnp: "park: unparked?", pkSleep: "sleep: token",
+	upLock: "unpark: lock", upPop: "unpark: -free", upSearch: "unpark: +searching, unlock", upDone: "unpark", adHeld: "adopt: held, holder",
+	nfWord: "notify: load word", wkLock: "wake: lock, load word", wkPop: "wake: -free", sfLock: "staff: lock",
+	sfSearch: "staff: +searching, unlist, unlock", sfSend: "staff: send the token", sfCount: "staff: count",
+	fdDec: "found: -searching", fdHas: "found: looked", hwInj: "hasWork: injector", hwSlot: "hasWork: a deque",
+	enGift: "enter: gift?", enLock: "enter: lock, gift or leave surplus", enFirst: "enter: look first", enFirstHas: "enter: looked",
+	enStore: "enter: publish", enLoad: "enter: load word", enOr: "enter: set lent", enHas: "enter: looked",
+	rtCredit: "retake: credit", rtDeny: "retake: swap denied", rtHeld: "retake: load held", rtCAS: "retake: CAS to TAKEN",
+	rtHeldLate: "retake: load held", rtNo: "retake: failed", dnCAS: "deny: CAS", dnStore: "deny: set denied",
+	rbClear: "retakeBlocked: clear lent", rbHolder: "retakeBlocked: holder", rbWord: "retakeBlocked: word", rbRet: "retakeBlocked",
+	rbOrDone: "retakeBlocked: set lent, done", rbDenied: "retakeBlocked: denied?", rbOr: "retakeBlocked: set lent", rbClearLate: "retakeBlocked: clear lent",
+	rcRel: "returnCredit: release", rcSwap: "returnCredit: swap denied", rcOr: "returnCredit: set lent", rcHas: "returnCredit: looked",
+	lvWord: "leave: word", fsLock: "findSlot: lock", fsPop: "findSlot: -free, unlock", fsAdopted: "findSlot", lvStore: "leave: RUNNING",
+	rpPop: "repay: pop", rpHolder: "repay: holder", rpGift: "repay: gift", bdWord: "boundary: load word",
+	slLock: "settle: lock, gift or leave surplus", slLock2: "settle: lock", slPop: "settle: -free", slUnlock: "settle: unlock", slNotify: "settle: notify",
+	sbPush: "submit: publish",
+}
+
+func (p *pool) model() *model[poolState] {
+	s := poolState{free: uint8(p.slots), credits: uint8(p.credits)}
+	for i := range p.runners {
+		s.threads[i] = poolThread{n: 1, frames: [12]poolFrame{{pc: rnBorn}}}
+	}
+	for i := range p.slots {
+		s.list[i] = uint8(p.slots - 1 - i)
+	}
+	for i := range p.running {
+		slot := s.popFree()
+		s.slots[slot].holder = uint8(i) + 1
+		s.runners[i] = poolRunner{born: true, slot: slot + 1, held: slot + 1, task: uint8(i) + 1}
+		s.threads[i].frames[0].pc = rnAt
+		s.pushed |= 1 << i
+		s.started |= 1 << i
+		r := &s.runners[i]
+		switch r.next = 1; p.tasks[i][0] {
+		case 'B':
+			r.phase, s.lent = phaseBlocked, true
+		case 'T':
+			s.credits--
+			r.phase = phaseTaken
+			s.pushFree(slot)
+		default:
+			r.next = 0
+		}
+	}
+	for i := range p.outside {
+		s.threads[p.runners+i] = poolThread{n: 1, frames: [12]poolFrame{{pc: sbPush}}}
+	}
+	return &model[poolState]{start: s, threads: p.runners + len(p.outside), step: p.step, always: p.always, atRest: p.atRest, show: p.show}
+}
+
+func (p *pool) show(s *poolState, thread int) string {
+	th := &s.threads[thread]
+	text := "ended"
+	if th.n > 0 {
+		text = poolSteps[th.frames[th.n-1].pc]
+	}
+	return fmt.Sprintf("%-36s searching %d free %d lent %v debt %v credits %d denied %v injected %v deques %v %v", text, s.searching, s.free,
+		s.lent, s.debt, s.credits, s.denied, s.injected.tasks(), s.slots[0].deque.tasks(), s.slots[1].deque.tasks())
+}
+
+func (q *poolQueue) tasks() []uint8 { return q.of[:q.n] }
+
+func (q *poolQueue) push(task uint8) {
+	q.of[q.n] = task
+	q.n++
+}
+
+func (q *poolQueue) take() uint8 {
+	task := q.of[0]
+	copy(q.of[:], q.of[1:])
+	q.n--
+	q.of[q.n] = 0
+	return task
+}
+
+func (q *poolQueue) pop() uint8 {
+	q.n--
+	task := q.of[q.n]
+	q.of[q.n] = 0
+	return task
+}
+
+func (l *poolStack) push(r uint8) {
+	l.of[l.n] = r
+	l.n++
+}
+
+func (l *poolStack) pop() uint8 {
+	l.n--
+	r := l.of[l.n]
+	l.of[l.n] = 0
+	return r
+}
+
+func (l *poolStack) remove(r uint8) {
+	for i := range l.n {
+		if l.of[i] == r {
+			copy(l.of[i:], l.of[i+1:])
+			l.n--
+			l.of[l.n] = 0
+			return
+		}
+	}
+}
+
+func (s *poolState) lock(t int) bool {
+	if s.mu != 0 {
+		return false
+	}
+	s.mu = uint8(t) + 1
+	acquire(s.known[:], t, plMu)
+	return true
+}
+
+func (s *poolState) unlock(t int) {
+	s.mu = 0
+	release(s.known[:], t, plMu)
+}
+
+func (s *poolState) popFree() uint8 {
+	s.free--
+	slot := s.list[s.free]
+	s.list[s.free] = 0
+	return slot
+}
+
+func (s *poolState) pushFree(slot uint8) {
+	s.list[s.free] = slot
+	s.free++
+}
+
+// owns is an access to what only the holder of a slot may touch.
+func (s *poolState) owns(t int, m *move) *poolSlot {
+	slot := s.runners[t].slot - 1
+	if !s.known[slot].touch(t) {
+		m.fail("D4: runner %d uses slot %d, and does not know of its last user", t, slot)
+	}
+	return &s.slots[slot]
+}
+
+// begin notes that a runner has taken a task; it runs it after what nextTask does before.
+func (s *poolState) begin(t int, task uint8, m *move) {
+	if s.started>>task&1 != 0 {
+		m.fail("D1: task %d runs twice", task)
+	}
+	s.started |= 1 << task
+	s.runners[t].task = task + 1
+}
+
+func (p *pool) step(s *poolState, t int, m *move) bool {
+	th := &s.threads[t]
+	r := &s.runners[min(t, plRunners-1)] // a runner's own
+	bug := &p.bug
+	for {
+		if th.n == 0 {
+			return false
+		}
+		f := &th.frames[th.n-1]
+		v := th.ret
+		th.ret = 0
+		call := func(then, pc, a, b, c uint8) {
+			f.pc = then
+			if int(th.n) == len(th.frames) {
+				panic("a call too deep for the model")
+			}
+			th.frames[th.n] = poolFrame{pc, a, b, c}
+			th.n++
+		}
+		tail := func(pc, a, b, c uint8) { *f = poolFrame{pc, a, b, c} }
+		ret := func(v uint8) {
+			*f = poolFrame{}
+			th.n--
+			th.ret = v
+		}
+		switch f.pc {
+
+		// runner.main, nextTask, pick, takeInjected, search, steal. f.a says whether it is searching.
+		case rnBorn:
+			if r.token == 0 {
+				return false
+			}
+			acquire(s.known[:], t, plToken+t)
+			r.slot, r.token, f.a = r.token, 0, 1
+			call(rnPick, adHeld, r.slot, 0, 0)
+			continue
+		case rnPick:
+			f.b, f.c = 0, 0
+			if r.slot == 0 {
+				f.pc = rnPark
+				continue
+			}
+			d := s.owns(t, m)
+			if d.deque.n == 0 {
+				f.pc = rnInj
+				continue
+			}
+			f.pc = rnFound
+			s.begin(t, d.deque.pop(), m)
+			return true
+		case rnInj:
+			if f.pc = rnTake; s.injected.n == 0 {
+				f.pc = rnSearch
+				if f.b != 0 {
+					f.pc = rnPark
+				}
+			}
+			return true
+		case rnTake:
+			n := min(int(s.injected.n), int(s.injected.n)/p.slots+1, plQueue)
+			if n == 0 {
+				f.pc = rnSearch
+				if f.b != 0 {
+					f.pc = rnPark
+				}
+				return true
+			}
+			s.begin(t, s.injected.take(), m)
+			d := s.owns(t, m)
+			for range n - 1 { // the model's runners need no order
+				d.deque.push(s.injected.take())
+			}
+			if f.pc = rnFound; n > 1 && !bug.batchQuiet {
+				call(rnFound, nfWord, 0, 0, 0)
+			}
+			return true
+		case rnFound:
+			if f.pc = rnRun; f.a != 0 {
+				f.a = 0
+				call(rnRun, fdDec, 0, 0, 0)
+			}
+			continue
+		case rnSearch:
+			if f.a == 0 {
+				if 2*int(s.searching) >= p.slots || int(s.free) >= p.slots-1 {
+					f.pc = rnPark
+					return true
+				}
+				s.searching++
+				f.a, f.pc = 1, rnScan
+				return true
+			}
+			f.pc = rnScan
+			continue
+		case rnScan: // f.b victims are through, f.c-1 was the first
+			first := false
+			if f.c == 0 {
+				f.c, first = uint8(m.pick(p.slots))+1, true
+			}
+			victim := (f.c - 1 + f.b) % uint8(p.slots)
+			f.b++
+			if int(f.b) > p.slots {
+				f.pc = rnInj
+				continue
+			}
+			if victim == r.slot-1 {
+				if first {
+					return true
+				}
+				continue
+			}
+			d := &s.slots[victim]
+			if d.deque.n <= d.hidden {
+				return true
+			}
+			f.c, f.pc = victim, rnMoreLen
+			s.begin(t, d.deque.take(), m)
+			return true
+		case rnMoreLen:
+			d := &s.slots[f.c]
+			if f.b = (d.deque.n - d.hidden) / 2; f.b == 0 || d.deque.n < d.hidden {
+				f.pc = rnFound
+			} else {
+				f.pc = rnMoreTake
+			}
+			return true
+		case rnMoreTake: // at most one more: no setting has deques with more than three
+			d := &s.slots[f.c]
+			if d.deque.n <= d.hidden {
+				f.pc = rnFound
+				return true
+			}
+			f.b, f.pc = d.deque.take(), rnMorePush
+			return true
+		case rnMorePush:
+			s.owns(t, m).deque.push(f.b)
+			if f.pc = rnFound; !bug.stealQuiet {
+				call(rnFound, nfWord, 0, 0, 0)
+			}
+			return true
+		case rnPark:
+			call(rnParked, pkLock, f.a, 0, 0)
+			continue
+		case rnParked:
+			f.a, f.pc = 1, rnPick
+			continue
+
+		// What tasks do.
+		case rnRun:
+			*f = poolFrame{pc: rnAt}
+			continue
+		case rnAt:
+			script := p.tasks[r.task-1]
+			if int(r.next) == len(script) {
+				s.ended |= 1 << (r.task - 1)
+				r.task, r.next = 0, 0
+				call(rnPick, bdWord, 0, 0, 0)
+				return true
+			}
+			switch op := script[r.next]; op {
+			case 'z':
+				return false
+			case 'w':
+				if s.ended>>(script[r.next+1]-'0')&1 == 0 {
+					return false
+				}
+				r.next += 2
+				continue // its own waiting is no access: the end is what others see
+			case 'e':
+				r.next++
+				call(rnAt, enGift, 0, 0, 0)
+				continue
+			case 'l':
+				r.next++
+				call(rnAt, lvWord, 0, 0, 0)
+				continue
+			case 'p': // pushLocal, else admit
+				if r.slot == 0 && r.gift != 0 {
+					acquire(s.known[:], t, plGift+t)
+					r.slot, r.gift, r.credit = r.gift, 0, false
+					call(rnAt, adHeld, r.slot, 0, 0)
+					return true
+				}
+				child := script[r.next+1] - '0'
+				s.pushed |= 1 << child
+				r.next += 2
+				if r.slot == 0 {
+					s.injected.push(child)
+				} else {
+					s.owns(t, m).deque.push(child)
+				}
+				call(rnAt, nfWord, 0, 0, 0)
+				return true
+			case 't': // trim or takeBack: pop ...
+				r.next++
+				if d := s.owns(t, m); d.deque.n > 0 {
+					f.a, f.pc = d.deque.pop(), rnTrimPush
+				}
+				return true
+			case 'o': // injector.overflow: claimNewest lowers the tail ...
+				r.next++
+				if d := s.owns(t, m); d.deque.n > 1 {
+					d.hidden, f.pc = d.deque.n-1, rnOverLook
+				}
+				return true
+			}
+			panic("no such operation")
+		case rnTrimPush: // ... and push it back
+			s.owns(t, m).deque.push(f.a)
+			f.a, f.pc = 0, rnAt
+			if !bug.pushBackQuiet {
+				call(rnAt, nfWord, 0, 0, 0)
+			}
+			return true
+		case rnOverLook:
+			d := s.owns(t, m)
+			if d.deque.n <= d.hidden {
+				f.pc = rnOverUndo
+				return true
+			}
+			f.a, f.pc = d.hidden, rnOverMove
+			d.hidden = 0
+			for i := range f.a { // in the owner's hands; the frame has room for two
+				if task := d.deque.pop(); i == 0 {
+					f.b = task
+				} else {
+					f.c = task
+				}
+			}
+			return true
+		case rnOverMove:
+			if f.a > 1 {
+				s.injected.push(f.c)
+			}
+			s.injected.push(f.b)
+			*f = poolFrame{pc: rnAt}
+			call(rnAt, nfWord, 0, 0, 0) // of the push that follows
+			return true
+		case rnOverUndo:
+			s.owns(t, m).hidden = 0
+			if f.pc = rnAt; !bug.undoQuiet {
+				call(rnAt, nfWord, 0, 0, 0)
+			}
+			return true
+
+		// park: f.a search, f.b gave. giveBack and sleep.
+		case pkLock:
+			if !s.lock(t) {
+				return false
+			}
+			if f.pc = pkGive; r.slot == 0 {
+				f.pc = pkList
+			}
+			if bug.creditFirst && r.credit {
+				r.credit = false
+				s.credits++
+			}
+			return true
+		case pkGive:
+			f.b = 1
+			slot := r.slot - 1
+			r.slot = 0
+			if s.surplus.n > 0 && !bug.surplusUnpaid {
+				r.credit = true
+				call(pkList, rpPop, slot, 0, 0)
+				continue
+			}
+			if bug.giveAfterList {
+				f.c, f.pc = slot+1, pkList
+				continue
+			}
+			s.pushFree(slot)
+			f.pc = pkGiven
+			if f.a == 0 {
+				p.listParked(s, t)
+				f.pc = pkCredit
+			}
+			return true
+		case pkGiven, pkList:
+			if f.a != 0 {
+				p.uncount(s, m)
+			}
+			p.listParked(s, t)
+			f.pc = pkCredit
+			return true
+		case pkCredit:
+			f.pc = pkLook
+			if r.credit {
+				r.credit = false
+				call(pkLook, rcRel, 0, 0, 0)
+			}
+			continue
+		case pkLook:
+			if f.b == 0 || bug.noRescan || bug.searchersRescan && f.a == 0 {
+				f.pc = pkSleep
+				continue
+			}
+			call(pkHas, hwInj, 0, 0, 0)
+			continue
+		case pkHas:
+			if f.c != 0 { // a mutant: only now is the slot free
+				if !s.lock(t) {
+					return false
+				}
+				s.pushFree(f.c - 1)
+				s.unlock(t)
+				f.c = 0
+				th.ret = v
+				return true
+			}
+			if f.pc = pkSleep; v != 0 {
+				call(pkUnp, upLock, 0, 0, 0)
+			}
+			continue
+		case pkUnp:
+			if v != 0 {
+				ret(1)
+				continue
+			}
+			call(pkSleep, nfWord, 0, 0, 0)
+			continue
+		case pkSleep:
+			if r.token == 0 {
+				return false
+			}
+			if r.list != 0 && bug.tokenListed {
+				if !s.lock(t) {
+					return false
+				}
+				s.parked.remove(uint8(t))
+				r.list = 0
+				s.unlock(t)
+				return true
+			}
+			if r.list != 0 {
+				m.fail("P0: runner %d has a token and is still listed", t)
+			}
+			acquire(s.known[:], t, plToken+t)
+			r.slot, r.token = r.token, 0
+			th.ret = 0
+			tail(adHeld, r.slot, 0, 0)
+			continue
+
+		// unpark and adopt.
+		case upLock:
+			if !s.lock(t) {
+				return false
+			}
+			if r.list != 1 && !bug.alwaysUnpark || s.free == 0 {
+				s.unlock(t)
+				ret(0)
+				return true
+			}
+			s.parked.remove(uint8(t))
+			r.list = 0
+			f.pc = upPop
+			return true
+		case upPop:
+			f.a, f.pc = s.popFree()+1, upSearch
+			return true
+		case upSearch:
+			s.searching++
+			s.unlock(t)
+			r.slot = f.a
+			tail(adHeld, r.slot, 0, 0)
+			return true
+		case adHeld:
+			r.held = f.a // nobody reads it before enter publishes BLOCKED: one step for both
+			s.slots[f.a-1].holder = uint8(t) + 1
+			ret(1)
+			return true
+
+		// notify, wake, staff.
+		case nfWord:
+			switch {
+			case s.searching != 0:
+				ret(0)
+			case s.free != 0:
+				f.pc = wkLock
+			case s.lent:
+				tail(rbClear, 0, 0, 0)
+			default:
+				ret(0)
+			}
+			return true
+		case wkLock:
+			if !s.lock(t) {
+				return false
+			}
+			switch {
+			case s.searching != 0:
+				s.unlock(t)
+				ret(0)
+			case s.free == 0:
+				s.unlock(t)
+				if bug.wakeGivesUp {
+					ret(0)
+				} else {
+					f.pc = nfWord
+				}
+			default:
+				f.pc = wkPop
+			}
+			return true
+		case wkPop:
+			f.a, f.pc = s.popFree(), sfSearch
+			return true
+		case sfLock:
+			if !s.lock(t) {
+				return false
+			}
+			f.pc = sfSearch
+			continue // fused: the next access is under the lock
+		case sfSearch:
+			if !bug.searchAfterToken {
+				s.searching++
+			}
+			if s.parked.n > 0 {
+				f.b = s.parked.of[s.parked.n-1]
+				if !bug.tokenListed {
+					s.parked.pop()
+					s.runners[f.b].list = 0
+				}
+			} else {
+				f.b = plRunners
+				for i := range p.runners {
+					if !s.runners[i].born {
+						f.b = uint8(i)
+						break
+					}
+				}
+				if f.b == plRunners {
+					m.fail("B5: a runner is started beyond slots and spares")
+					return true
+				}
+				s.runners[f.b].born = true
+			}
+			s.unlock(t)
+			f.pc = sfSend
+			return true
+		case sfSend:
+			to := &s.runners[f.b]
+			if to.token != 0 {
+				m.fail("P0: two tokens for runner %d", f.b)
+			}
+			to.token = f.a + 1
+			release(s.known[:], t, plToken+int(f.b))
+			if bug.searchAfterToken {
+				f.pc = sfCount
+				return true
+			}
+			ret(1)
+			return true
+		case sfCount:
+			s.searching++
+			ret(1)
+			return true
+
+		case fdDec:
+			p.uncount(s, m)
+			if s.searching != 0 || bug.lastFoundQuiet {
+				ret(0)
+				return true
+			}
+			call(fdHas, hwInj, 0, 0, 0)
+			return true
+		case fdHas:
+			if v == 0 {
+				ret(0)
+			} else {
+				tail(nfWord, 0, 0, 0)
+			}
+			continue
+		case hwInj:
+			if f.pc = hwSlot; s.injected.n > 0 {
+				ret(1)
+			}
+			return true
+		case hwSlot:
+			d := &s.slots[f.a]
+			if f.a++; d.deque.n > d.hidden {
+				ret(1)
+			} else if int(f.a) == p.slots {
+				ret(0)
+			}
+			return true
+
+		// enter.
+		case enGift:
+			if f.pc = enFirst; r.slot == 0 {
+				f.pc = enLock
+				if r.gift != 0 {
+					p.gift(s, t)
+					call(enFirst, adHeld, r.slot, 0, 0)
+				} else if bug.giftWithoutMu {
+					s.leaveSurplus(t)
+					f.pc = enFirst
+				}
+				return true
+			}
+			continue
+		case enLock:
+			if !s.lock(t) {
+				return false
+			}
+			if f.pc = enFirst; r.gift != 0 {
+				p.gift(s, t)
+				call(enFirst, adHeld, r.slot, 0, 0)
+			} else {
+				s.leaveSurplus(t)
+			}
+			s.unlock(t)
+			return true
+		case enFirst:
+			if f.pc = enStore; bug.lookFirst {
+				call(enFirstHas, hwInj, 0, 0, 0)
+			}
+			continue
+		case enFirstHas:
+			f.a, f.pc = v, enStore
+			continue
+		case enStore:
+			r.epoch++
+			r.deniedBit = false
+			release(s.known[:], t, plWord+t)
+			if r.slot == 0 {
+				r.phase = phaseTaken
+				ret(0)
+				return true
+			}
+			r.phase, f.pc = phaseBlocked, enLoad
+			return true
+		case enLoad:
+			if !s.lent && !bug.noLent {
+				f.pc = enOr
+				return true
+			}
+			p.looks(s, f, call, ret)
+			return true
+		case enOr:
+			s.lent = true
+			p.looks(s, f, call, ret)
+			return true
+		case enHas:
+			if v == 0 && f.a == 0 {
+				ret(0)
+			} else {
+				tail(rtCredit, uint8(t), r.epoch<<1, 0)
+			}
+			continue
+
+		// retake and deny.
+		case rtCredit:
+			switch {
+			case s.credits > 0 || bug.freeCredit:
+				if s.credits > 0 {
+					s.credits--
+				}
+				f.pc = rtHeld
+			case bug.denyLate:
+				f.pc = dnCAS
+			default:
+				f.pc = rtDeny
+			}
+			return true
+		case rtDeny:
+			if f.pc = rtCredit; s.denied {
+				f.pc = dnCAS
+			}
+			s.denied = true
+			return true
+		case rtHeld:
+			if f.pc = rtCAS; bug.heldLate {
+				continue
+			}
+			f.c = s.runners[f.a].held
+			return true
+		case rtCAS:
+			h := &s.runners[f.a]
+			acquire(s.known[:], t, plWord+int(f.a))
+			if h.phase != phaseBlocked || (h.epoch != f.b>>1 || h.deniedBit != (f.b&1 != 0)) && !bug.noEpoch {
+				if f.pc = rtCAS; f.b&1 == 0 && !bug.casOnce {
+					f.b |= 1 // once more: somebody may have been denied a credit for the same slot
+				} else {
+					call(rtNo, rcRel, 0, 0, 0)
+				}
+				return true
+			}
+			h.phase = phaseTaken
+			release(s.known[:], t, plWord+int(f.a))
+			if f.pc = rtHeldLate; !bug.heldLate {
+				tail(sfLock, f.c-1, 0, 0)
+			}
+			return true
+		case rtHeldLate:
+			tail(sfLock, s.runners[f.a].held-1, 0, 0)
+			return true
+		case rtNo:
+			ret(0)
+			continue
+		case dnCAS:
+			h := &s.runners[f.a]
+			if f.b&1 == 0 && h.phase == phaseBlocked && h.epoch == f.b>>1 && !h.deniedBit {
+				h.deniedBit = true
+			}
+			if f.pc = dnStore; !bug.denyLate {
+				ret(0)
+			}
+			return true
+		case dnStore:
+			s.denied = true
+			ret(0)
+			return true
+
+		case rbClear:
+			f.b, f.pc = uint8(m.pick(p.slots)), rbHolder
+			if !bug.clearLate {
+				s.lent = false
+			}
+			return true
+		case rbHolder:
+			if int(f.a) == p.slots {
+				if bug.clearLate {
+					f.pc = rbClearLate
+				} else {
+					ret(0)
+				}
+				continue
+			}
+			f.c = s.slots[(f.a+f.b)%uint8(p.slots)].holder
+			f.a++
+			if f.c != 0 {
+				f.c--
+				f.pc = rbWord
+			}
+			return true
+		case rbClearLate:
+			s.lent = false
+			ret(0)
+			return true
+		case rbWord:
+			h := &s.runners[f.c]
+			if h.phase != phaseBlocked {
+				f.pc = rbHolder
+				return true
+			}
+			denied := uint8(0)
+			if h.deniedBit {
+				denied = 1
+			}
+			call(rbRet, rtCredit, f.c, h.epoch<<1|denied, 0)
+			return true
+		case rbRet:
+			if f.pc = rbDenied; v != 0 {
+				f.pc = rbOrDone
+				if bug.lentOnce {
+					ret(0)
+				}
+			}
+			continue
+		case rbOrDone:
+			s.lent = true
+			ret(0)
+			return true
+		case rbDenied:
+			if f.pc = rbOr; s.denied {
+				ret(0)
+			}
+			return true
+		case rbOr:
+			s.lent = true
+			f.pc = rbHolder
+			return true
+
+		case rcRel:
+			s.credits++
+			if f.pc = rcSwap; bug.returnQuiet {
+				ret(0)
+			}
+			return true
+		case rcSwap:
+			if f.pc = rcOr; !s.denied {
+				ret(0)
+			}
+			s.denied = false
+			return true
+		case rcOr:
+			s.lent = true
+			call(rcHas, hwInj, 0, 0, 0)
+			return true
+		case rcHas:
+			if v == 0 {
+				ret(0)
+			} else {
+				tail(nfWord, 0, 0, 0)
+			}
+			continue
+
+		// leave and findSlot.
+		case lvWord:
+			acquire(s.known[:], t, plWord+t)
+			if r.phase == phaseBlocked {
+				r.phase, r.deniedBit = phaseRunning, false
+				release(s.known[:], t, plWord+t)
+				ret(0)
+				return true
+			}
+			if bug.leaveKeeps && r.slot != 0 {
+				r.phase = phaseRunning
+				ret(0)
+				return true
+			}
+			if r.slot != 0 {
+				r.slot, r.credit = 0, true
+			}
+			f.pc = fsLock
+			return true
+		case fsLock:
+			if !s.lock(t) {
+				return false
+			}
+			if f.pc = fsPop; s.free == 0 {
+				s.surplus.push(uint8(t))
+				r.list, s.debt = 2, true
+				s.unlock(t)
+				f.pc = lvStore
+			}
+			return true
+		case fsPop:
+			r.slot = s.popFree() + 1
+			s.unlock(t)
+			call(fsAdopted, adHeld, r.slot, 0, 0)
+			return true
+		case fsAdopted:
+			f.pc = lvStore
+			if r.credit {
+				r.credit = false
+				call(lvStore, rcRel, 0, 0, 0)
+			}
+			continue
+		case lvStore:
+			r.phase, r.deniedBit = phaseRunning, false
+			release(s.known[:], t, plWord+t)
+			ret(0)
+			return true
+
+		// repay, under idle.mu.
+		case rpPop:
+			f.b = s.surplus.pop()
+			s.runners[f.b].list = 0
+			if s.surplus.n == 0 {
+				s.debt = false
+			}
+			f.pc = rpHolder
+			return true
+		case rpHolder:
+			s.slots[f.a].holder = f.b + 1
+			f.pc = rpGift
+			return true
+		case rpGift:
+			if s.runners[f.b].gift != 0 {
+				m.fail("B5: runner %d is repaid twice", f.b)
+			}
+			s.runners[f.b].gift = f.a + 1
+			release(s.known[:], t, plGift+int(f.b))
+			ret(0)
+			return true
+
+		// boundary and settle.
+		case bdWord:
+			if r.slot == 0 {
+				f.pc = slLock
+				continue
+			}
+			if f.pc = slLock2; !s.debt || bug.settleKeeps {
+				ret(0)
+			}
+			return true
+		case slLock:
+			if !s.lock(t) {
+				return false
+			}
+			if r.gift != 0 {
+				p.gift(s, t)
+				call(slLock2, adHeld, r.slot, 0, 0)
+			} else {
+				s.leaveSurplus(t)
+				ret(0)
+			}
+			s.unlock(t)
+			return true
+		case slLock2:
+			if !s.lock(t) {
+				return false
+			}
+			if s.surplus.n == 0 {
+				s.unlock(t)
+				ret(0)
+				return true
+			}
+			r.credit = !bug.repayKeeps
+			if f.pc = slPop; s.free == 0 {
+				slot := r.slot - 1
+				r.slot = 0
+				call(slUnlock, rpPop, slot, 0, 0)
+			}
+			return true
+		case slPop:
+			slot := s.popFree()
+			call(slUnlock, rpPop, slot, 0, 0)
+			return true
+		case slUnlock:
+			s.unlock(t)
+			f.pc = slNotify
+			if r.slot != 0 && r.credit {
+				r.credit = false
+				call(slNotify, rcRel, 0, 0, 0)
+			}
+			return true
+		case slNotify:
+			tail(nfWord, 0, 0, 0)
+			continue
+
+		case sbPush: // admit, where there is room
+			tasks := p.outside[t-p.runners]
+			if int(f.a) == len(tasks) {
+				return false
+			}
+			task := tasks[f.a] - '0'
+			f.a++
+			s.pushed |= 1 << task
+			s.injected.push(task)
+			call(sbPush, nfWord, 0, 0, 0)
+			return true
+		}
+		panic(fmt.Sprintf("no such step: %d", f.pc))
+	}
+}
+
+// looks is the end of enter: (B2).
+func (p *pool) looks(s *poolState, f *poolFrame, call func(then, pc, a, b, c uint8), ret func(uint8)) {
+	switch {
+	case s.searching != 0 || s.free != 0 || p.bug.noLook:
+		ret(0)
+	case p.bug.lookFirst:
+		f.pc = enHas
+	default:
+		call(enHas, hwInj, 0, 0, 0)
+	}
+}
+
+// gift is takeGift where there is one; adopt follows.
+func (p *pool) gift(s *poolState, t int) {
+	r := &s.runners[t]
+	acquire(s.known[:], t, plGift+t)
+	r.slot, r.gift = r.gift, 0
+	r.credit = p.bug.repayKeeps && r.credit
+}
+
+func (s *poolState) leaveSurplus(t int) {
+	if r := &s.runners[t]; r.list == 2 {
+		s.surplus.remove(uint8(t))
+		r.list = 0
+		if s.surplus.n == 0 {
+			s.debt = false
+		}
+	}
+}
+
+func (p *pool) listParked(s *poolState, t int) {
+	s.parked.push(uint8(t))
+	s.runners[t].list = 1
+	s.unlock(t)
+}
+
+func (p *pool) uncount(s *poolState, m *move) {
+	if s.searching == 0 {
+		m.fail("P0: the searching count falls below zero")
+		return
+	}
+	s.searching--
+}
+
+// always: a slot has one holder (B3), and there are no more runners than slots and spares (B5).
+func (p *pool) always(s *poolState) string {
+	held := [plSlots]uint8{}
+	beyond := 0
+	for i := range p.runners {
+		r := &s.runners[i]
+		if r.slot != 0 && r.phase != phaseTaken {
+			held[r.slot-1]++
+		}
+		if r.born && r.list != 1 {
+			beyond++
+		}
+	}
+	for i := range s.free {
+		held[s.list[i]]++
+	}
+	for slot, n := range held {
+		if n > 1 {
+			return fmt.Sprintf("B3: slot %d has %d holders", slot, n)
+		}
+	}
+	if beyond > p.slots+p.credits {
+		return fmt.Sprintf("B5: %d runners are not parked", beyond)
+	}
+	return ""
+}
+
+// atRest: nobody moves, so what is queued waits for ever (P0), and what is counted wrong stays so.
+func (p *pool) atRest(s *poolState) string {
+	queued := uint8(0)
+	for _, task := range s.injected.tasks() {
+		queued |= 1 << task
+	}
+	for i := range p.slots {
+		for _, task := range s.slots[i].deque.tasks() {
+			queued |= 1 << task
+		}
+	}
+	if queued != s.pushed&^s.started {
+		return fmt.Sprintf("P0: tasks %b were submitted and not started, %b are queued", s.pushed&^s.started, queued)
+	}
+	blocked := false
+	placed := int(s.free)
+	credits := int(s.credits)
+	for i := range p.runners {
+		r := &s.runners[i]
+		if r.slot != 0 && r.phase == phaseBlocked {
+			blocked = true
+		}
+		if r.slot != 0 && r.phase != phaseTaken || r.gift != 0 {
+			placed++
+		}
+		if r.credit && r.gift == 0 || r.slot != 0 && r.phase == phaseTaken {
+			credits++
+		}
+		if r.list == 1 && (r.token != 0 || r.slot != 0) {
+			return fmt.Sprintf("P0: runner %d is parked and has a slot", i)
+		}
+	}
+	switch {
+	case queued != 0 && s.free != 0:
+		return "P0: a task waits beside a free slot"
+	case queued != 0 && blocked && s.credits != 0:
+		return "B1: a task waits beside a blocked slot, and a spare is left"
+	case s.searching != 0:
+		return fmt.Sprintf("P0: %d runners are counted as searching for ever", s.searching)
+	case placed != p.slots:
+		return fmt.Sprintf("B3: of %d slots, %d are in their places", p.slots, placed)
+	case credits != p.credits:
+		return fmt.Sprintf("B5: of %d credits, %d are accounted for", p.credits, credits)
+	case s.debt != (s.surplus.n > 0):
+		return "B4: debt does not tell whether there are surplus runners"
+	case s.mu != 0:
+		return "idle.mu is held for ever"
+	}
+	return ""
+}
