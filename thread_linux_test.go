@@ -31,12 +31,6 @@ func processStatus(field string) int {
 	panic("no " + field)
 }
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 // until waits for cond, in child processes. Their parent kills them when that takes for ever.
 func until(cond func() bool) {
 	for !cond() {
