@@ -310,7 +310,9 @@ func TestDeque_AgreesWithASlice(t *testing.T) {
 }
 
 // dequeHammer lets an owner and thieves loose on a deque, and checks that each entry is taken once (D1).
-// Mutants it was seen to catch: a claim of two entries with one CAS; pop that does not lower the tail first.
+// Mutants that these tests were seen to catch: pop does not lower the tail first; a cell is released before it is
+// emptied; the owner moves steal past a thief that is not through; a thief does not wait for another; claimNewest
+// does not look at head again.
 type dequeHammer struct {
 	d       *deque
 	entries int
