@@ -235,7 +235,7 @@ func (q *injector) bury() bool {
 // Caller holds mu and calls it only when the queue is full. Dead entries may also be in deques, so a
 // sweep is not repeated until there are others.
 func (q *injector) sweep() bool {
-	if q.buried.Load() == q.swept {
+	if q.buried.Load()-q.swept < uint64(1+q.limit/256) { // a walk pays for that many
 		return false
 	}
 	q.swept = q.buried.Load()

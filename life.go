@@ -312,10 +312,12 @@ func (e *Executor) grow(n int) {
 // shrink retires n slots: free ones at once, others at their holder's next boundary. Caller holds
 // idle.mu.
 func (e *Executor) shrink(n int) {
+	gone := make(map[*slot]bool)
 	for n > 0 && len(e.idle.free) > 0 {
-		e.dropSlot(e.popFree())
+		gone[e.popFree()] = true
 		n--
 	}
+	e.setSlots(slices.DeleteFunc(slices.Clone(e.idle.slots), func(s *slot) bool { return gone[s] }))
 	for _, s := range e.idle.slots {
 		if n > 0 && s.loan == nil && !s.retire.Load() {
 			s.retire.Store(true)

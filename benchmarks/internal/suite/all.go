@@ -1,0 +1,51 @@
+package suite
+
+import (
+	"time"
+
+	"github.com/seed-97bda89a/executor/benchmarks/internal/work"
+)
+
+// All returns every row, in the order in which they are run and shown.
+func All() []Row {
+	return []Row{
+		outside(1, []Goal{atMostTimes(0.8, "channel"), noAllocs()},
+			"ForkJoinPool 20-25 ns, rayon 65-190, oneTBB 240, tokio 300"),
+		outside(4, []Goal{atMostTimes(0.9, "channel"), noAllocs()},
+			"ForkJoinPool 25 ns, rayon 155, tokio 315"),
+		children(),
+		pingPong(),
+		efficiency(time.Microsecond, 0.90),
+		efficiency(10*time.Microsecond, 0.98),
+		fib(),
+		skynet(),
+		queens(),
+		evenLoop(),
+		unevenLoop(),
+		blockingIdle(),
+		blockingShort(),
+		blockingUnknown(),
+		markedWaits(),
+		unmarkedWaits(),
+		checkpoints(),
+		telemetry(),
+		tail(),
+		overload(),
+		service(),
+		scaleOutside(),
+		scaleChildren(),
+		idle(),
+		queuedTask(),
+		parkedWaiter(),
+		idleExecutor(),
+		quickSortRow(),
+		mergeSortRow(),
+		matrix(),
+		mandelbrot(),
+		treeSearch(work.T1, work.SmallT1, "geometric tree"),
+		treeSearch(work.T3, work.SmallT3, "binomial tree"),
+		documents(),
+		files(),
+		deepStacks(),
+	}
+}

@@ -1,0 +1,190 @@
+package executor
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Interleavings that were bugs once, each forced as far as the public API allows.
+
+// poll waits until ok, as a guard against hanging.
+func poll(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, 30*time.Second, 100*time.Microsecond, what)
+}
+
+// Mutant: a surplus runner that yields does not ask for the slot of a waiter that was denied a spare
+// before: the waiter and the task it waits for wait for each other.
+func TestRegression_SurplusYieldsToAWaiterThatWasDenied(t *testing.T) {
+	e, err := New(WithSlots(1), WithMaxSpares(1), WithStallDetection(false))
+	require.NoError(t, err)
+	ctx := context.Background()
+	in, out, back, yield := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	first, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		Blocking(ctx, func() { close(in); <-out })
+		close(back) // surplus: the other task has the slot
+		<-yield
+		return 1, Yield(ctx)
+	})
+	require.NoError(t, err)
+	<-in
+	started, wait := make(chan struct{}), make(chan struct{})
+	second, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		close(started)
+		<-wait
+		return first.Wait(ctx)
+	})
+	require.NoError(t, err)
+	<-started
+	close(out)
+	<-back
+	close(wait)
+	poll(t, "the waiter lends its slot", func() bool { return e.lazilyBlocked() == 1 })
+	require.NoError(t, e.Go(ctx, func(context.Context) {}))
+	poll(t, "it is denied a spare", func() bool { return e.Stats().Uncompensated > 0 })
+	close(yield)
+	v, err := second.Wait(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 1, v)
+	require.NoError(t, e.Shutdown(ctx))
+}
+
+// Mutant: what is left of a loop is run in place when it can not be queued, under the lock of the body that
+// blocks.
+func TestRegression_BodiesThatBlockUnderALock(t *testing.T) {
+	e, err := New(WithSlots(1), WithStallDetection(false))
+	require.NoError(t, err)
+	ctx := context.Background()
+	var mu sync.Mutex
+	hog, in := make(chan struct{}), make(chan struct{})
+	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		Blocking(ctx, func() { // comes back surplus
+			_ = e.Go(context.Background(), func(context.Context) { close(in); <-hog })
+			<-in
+		})
+		return 0, For(ctx, e, 100, func(ctx context.Context, _ int) error {
+			mu.Lock()
+			defer mu.Unlock()
+			Blocking(ctx, runtime.Gosched)
+			return nil
+		})
+	})
+	require.NoError(t, err)
+	_, err = f.Wait(ctx)
+	require.NoError(t, err)
+	close(hog)
+	require.NoError(t, e.Shutdown(ctx))
+}
+
+// Mutant: a body that calls Goexit leaves For without waiting for the bodies that others run.
+func TestRegression_ForWaitsForAllBodiesAfterGoexit(t *testing.T) {
+	e, err := New(WithSlots(2))
+	require.NoError(t, err)
+	var running atomic.Int32
+	other, gone := make(chan struct{}), make(chan struct{})
+	err = For(context.Background(), e, 2, func(_ context.Context, i int) error {
+		running.Add(1)
+		defer running.Add(-1)
+		if i == 1 {
+			close(other)
+			<-gone
+			runtime.Gosched()
+			return nil
+		}
+		<-other
+		defer close(gone)
+		runtime.Goexit()
+		return nil
+	})
+	require.ErrorIs(t, err, ErrGoexit)
+	require.Zero(t, running.Load())
+	require.NoError(t, e.Close())
+}
+
+// Mutant: only what comes after the current chunk is exposed when a body blocks.
+func TestRegression_BodiesThatBlockLateInAChunkOverlap(t *testing.T) {
+	e, err := New(WithSlots(2), WithMaxSpares(100))
+	require.NoError(t, err)
+	const from, n = 50_000, 100
+	var here atomic.Int32
+	all := make(chan struct{})
+	require.NoError(t, For(context.Background(), e, 4*from, func(ctx context.Context, i int) error {
+		if i >= from && i < from+n {
+			Blocking(ctx, func() {
+				if here.Add(1) == n {
+					close(all)
+				}
+				<-all
+			})
+		}
+		return nil
+	}))
+	require.NoError(t, e.Close())
+}
+
+// countingContext counts how often it is asked for a value.
+type countingContext struct {
+	context.Context
+	asked *atomic.Int64
+}
+
+func (c countingContext) Value(key any) any {
+	c.asked.Add(1)
+	return c.Context.Value(key)
+}
+
+// Mutant: a task context asks both its link and its parent for each key: 2^depth questions.
+func TestRegression_ValueAsksEachLevelOnce(t *testing.T) {
+	e, err := New(WithSlots(2))
+	require.NoError(t, err)
+	var asked atomic.Int64
+	var nest func(ctx context.Context, depth int) error
+	nest = func(ctx context.Context, depth int) error {
+		if depth == 0 {
+			before := asked.Load()
+			ctx.Value(countingContext{})
+			require.LessOrEqual(t, asked.Load()-before, int64(2))
+			return nil
+		}
+		g := e.NewGroup(ctx)
+		g.Go(func(ctx context.Context) error { return nest(ctx, depth-1) })
+		return g.Wait()
+	}
+	f, err := Submit(countingContext{context.Background(), &asked}, e, func(ctx context.Context) (int, error) { return 0, nest(ctx, 16) })
+	require.NoError(t, err)
+	_, err = f.Wait(context.Background())
+	require.NoError(t, err)
+	require.NoError(t, e.Close())
+}
+
+// Mutant: the place of a canceled task goes to a waiting submitter only when the queue itself is full, not
+// when held places fill the bound.
+func TestRegression_CanceledTaskGivesItsPlaceUpBesideHeldOnes(t *testing.T) {
+	e, err := New(WithSlots(1), WithQueueLimit(2), WithMaxSpares(0), WithStallDetection(false))
+	require.NoError(t, err)
+	release, in := make(chan struct{}), make(chan struct{})
+	g := e.NewGroup(context.Background())
+	g.SetLimit(1)
+	g.Go(func(context.Context) error { close(in); <-release; return nil })
+	<-in
+	g.Go(func(context.Context) error { return nil }) // held: one place
+	ctx, cancel := context.WithCancel(context.Background())
+	f, err := Submit(ctx, e, func(context.Context) (int, error) { return 0, nil }) // the other place
+	require.NoError(t, err)
+	f.Done()
+	accepted := make(chan error, 1)
+	go func() { accepted <- e.Go(context.Background(), func(context.Context) {}) }()
+	poll(t, "the submitter waits", func() bool { return e.Stats().Waiting == 1 })
+	cancel()
+	<-f.Done()
+	require.NoError(t, <-accepted)
+	close(release)
+	require.NoError(t, g.Wait())
+	require.NoError(t, e.Shutdown(context.Background()))
+}
