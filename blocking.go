@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -32,8 +33,15 @@ const (
 // more than it brings.
 const shortCall = 5 * time.Microsecond
 
-// sampleEvery is how many Blocking calls share one measurement of their length.
-const sampleEvery = 64
+const (
+	// sampleEvery is how many Blocking calls share one measurement of their length.
+	sampleEvery = 64
+
+	// doubtSamples is how many short samples count for nothing after a call thought short turned out to
+	// be long. A call that waits for queued work is short when its slot is handed over, and as long as a
+	// tick of the keeper when it is not.
+	doubtSamples = 8
+)
 
 // Blocking runs fn and lends the task's slot to other tasks meanwhile. Wrap calls in it that block
 // the goroutine or its thread: cgo, file and network I/O, locks, channels. It returns when fn does and
@@ -63,13 +71,32 @@ func Blocking(ctx context.Context, fn func()) {
 func (r *runner) blockFor(fn func()) {
 	if r.calls++; r.calls%sampleEvery == 1 {
 		start := time.Now()
-		defer func() { r.e.lastCall.Store(int64(time.Since(start))) }()
+		defer func() { r.e.sampled(time.Since(start)) }()
 	}
 	r.expose()
 	r.blocking = 1
 	r.enter(kindBlocking)
 	defer r.leaveBlocking()
 	fn()
+}
+
+// sampled takes note of how long a Blocking call was.
+func (e *Executor) sampled(length time.Duration) {
+	if length < shortCall && e.doubts.Load() > 0 {
+		e.doubts.Add(-1)
+		return
+	}
+	e.lastCall.Store(int64(length))
+}
+
+// rescue is the backstop for slots that were left to calls thought short. The keeper calls it in each tick.
+func (e *Executor) rescue() {
+	before := e.outside.handoffs.Load()
+	e.notify()
+	if e.lastCall.Load() < int64(shortCall) && e.outside.handoffs.Load() != before {
+		e.doubts.Store(doubtSamples)
+		e.lastCall.Store(math.MaxInt64) // unknown counts as long
+	}
 }
 
 func (r *runner) leaveBlocking() {

@@ -30,6 +30,7 @@ type Executor struct {
 	denied    atomic.Bool         // somebody was refused a credit since the last one came back
 	reporting atomic.Bool         // the stall handler is running
 	lastCall  atomic.Int64        // length of the last measured Blocking call, ns
+	doubts    atomic.Int32        // short samples that count for nothing yet
 	rotate    atomic.Uint32       // where retakers start to look
 	seed      atomic.Uint64       // of the runners' random numbers
 

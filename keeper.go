@@ -132,7 +132,7 @@ func (k *keeper) tick() {
 		k.e.word.Or(watched)
 	}
 	k.calm = 0
-	k.e.notify() // the backstop for slots that were left to calls thought short
+	k.e.rescue()
 	k.watchStalls(time.Now())
 	k.unstick()
 }
