@@ -186,8 +186,10 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 			return false
 		}
 	}
-	s := h.held.Load()                                            // before: once it is taken, h may come back and hold another slot
-	if !h.word.CompareAndSwap(word, word&^phaseMask|phaseTaken) { // (B3); the epoch says that s is still it
+	s := h.held.Load() // before: once it is taken, h may come back and hold another slot
+	taken := word&^phaseMask | phaseTaken
+	// (B3) The epoch says that s is still it. That somebody else was denied a credit for it changes nothing.
+	if !h.word.CompareAndSwap(word, taken) && !h.word.CompareAndSwap(word|deniedBit, taken) {
 		if yielded != nil {
 			e.inject.addResume(yielded)
 			e.word.Or(lent)

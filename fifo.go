@@ -12,7 +12,7 @@ type fifo struct {
 
 const (
 	chunkCap   = 64
-	idleSpares = 8 // emptied chunks kept by an idle executor, 20 KB
+	idleSpares = 8 // emptied chunks kept by an idle executor, 8 KB
 )
 
 type chunk struct {

@@ -58,7 +58,7 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	}
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parentOf(ctx)}}, fn: fn}
 	f.job = f
-	if err := e.submit(e.runnerOf(ctx), ctx, entry{of: &f.origin}, wait); err != nil {
+	if err := e.rejected(e.submit(e.runnerOf(ctx), ctx, entry{of: &f.origin}, wait)); err != nil {
 		return nil, err
 	}
 	return f, nil

@@ -130,6 +130,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		r.inPlace(func() { t.run(r) })
 		return true
 	}
+	_ = g.e.rejected(err)
 	if wait {
 		g.fail(err)
 	}

@@ -71,7 +71,7 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 	e.quiet.waiters[c] = struct{}{}
 	e.quiet.mu.Unlock()
 	e.checkQuiet()
-	_, err := currentRunner(nil).await(ctx, c, nil) // a task of another executor, perhaps
+	_, err := currentRunner(context.Background()).await(ctx, c, nil) // a task of another executor, perhaps
 	e.quiet.mu.Lock()
 	delete(e.quiet.waiters, c)
 	e.quiet.mu.Unlock()
@@ -118,7 +118,7 @@ func (e *Executor) Close() error {
 	if e == nil {
 		return errNilExecutor
 	}
-	if e.own(currentRunner(nil)) != nil {
+	if e.own(currentRunner(context.Background())) != nil {
 		return ErrInTask
 	}
 	e.closeInjector(true)

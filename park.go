@@ -32,7 +32,6 @@ type slot struct {
 	holder atomicRunner // who holds it now or held it last; for retakers
 	retire atomicFlag   // leave at the next boundary; written under idle.mu
 	loan   *loan        // what it was lent for, or nil; see stall.go
-	id     int
 }
 
 // idle holds everything that is not running. Lock order: idle.mu is a leaf; see ARCHITECTURE.
@@ -102,11 +101,18 @@ func (e *Executor) notify() {
 	}
 }
 
-// wake pairs a free slot with a runner, unless somebody searches by now.
+// wake pairs a free slot with a runner, unless somebody searches by now. If the slot is gone, somebody who
+// does not search may have it (Executor.findSlot), so a blocked one is needed all the same.
 func (e *Executor) wake() {
 	e.idle.mu.Lock()
-	if word := e.word.Load(); searching(word) > 0 || freeSlots(word) == 0 || word&ended != 0 {
+	word := e.word.Load()
+	if searching(word) > 0 || word&ended != 0 {
 		e.idle.mu.Unlock()
+		return
+	}
+	if freeSlots(word) == 0 {
+		e.idle.mu.Unlock()
+		e.notify()
 		return
 	}
 	s := e.popFree()

@@ -145,7 +145,7 @@ func TestPromise07_APanicComesBackAsPanicError(t *testing.T) {
 				require.Equal(t, "the inner stack", string(pe.Stack))
 
 				var asRuntime runtime.Error
-				err = kind.run(t, e, func() { var m map[int]int; m[1] = 1 })
+				err = kind.run(t, e, func() { var none []int; none[len(none)] = 1 })
 				require.ErrorAs(t, err, &asRuntime)
 				s := quiet(t, e)
 				if !kind.inLoop { // A loop that reports its body's panic has not panicked itself.

@@ -40,7 +40,7 @@ var blockers = []blocker{
 	{"lock", func(t *testing.T, _ int) (block, release func()) {
 		var mu sync.RWMutex
 		mu.Lock()
-		return func() { mu.RLock(); mu.RUnlock() }, sync.OnceFunc(mu.Unlock)
+		return func() { mu.RLock(); defer mu.RUnlock() }, sync.OnceFunc(mu.Unlock)
 	}},
 	{"TCP", func(t *testing.T, n int) (block, release func()) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -38,7 +38,6 @@ func joined(parts ...[]step) []step { return slices.Concat(parts...) }
 func asleep(slots, lent, stuck, queued int) sight { return see(4, 1, 0, slots, lent, stuck, queued) }
 
 var (
-	nothing  = decision{}
 	tooBusy  = decision{reason: decideBusy}
 	liveness = decision{lend: 1, reason: decideLiveness}
 )

@@ -8,7 +8,7 @@ import "context"
 // startBare submits a task of Go or TryGo.
 func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait bool) error {
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
-		return e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait)
+		return e.rejected(e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait))
 	}
 	if o := e.inject.recent.Load(); o != nil && o.plain && sameContext(o.parent, ctx) && ctx.Err() == nil {
 		if e.inject.offer(entry{fn: fn, of: o}) {
@@ -20,6 +20,14 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	err := e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: o}, wait)
 	if err != nil { // nothing may come any more that would let go of it
 		e.inject.recent.CompareAndSwap(o, nil)
+	}
+	return e.rejected(err)
+}
+
+// rejected counts a refusal.
+func (e *Executor) rejected(err error) error {
+	if err != nil {
+		e.outside.rejected.Add(1)
 	}
 	return err
 }
@@ -35,18 +43,13 @@ func (e *Executor) runnerOf(ctx context.Context) *runner {
 // submit queues a task. r is the calling goroutine's runner if the caller knows that it is one of this
 // executor, else nil.
 func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) error {
-	var err error
 	switch {
 	case ctx.Err() != nil:
-		err = errorOf(ctx)
+		return errorOf(ctx)
 	case r != nil && r.pushLocal(en):
-	default:
-		err = e.admit(r, ctx, en, wait, placeQueued)
+		return nil
 	}
-	if err != nil {
-		e.outside.rejected.Add(1)
-	}
-	return err
+	return e.admit(r, ctx, en, wait, placeQueued)
 }
 
 // pushLocal puts a child on the own deque. It needs no check for a closed executor: the calling task
@@ -58,6 +61,7 @@ func (r *runner) pushLocal(en entry) bool {
 	}
 	d := &r.slot.deque
 	if d.room() == 0 && r.e.inject.overflow(d, dequeCap/2) == 0 {
+		r.e.notify() // it may have lowered the tail, and nobody could see what is above (P4)
 		return false
 	}
 	r.count.submitted.inc() // before anybody can run it (L1)
@@ -105,14 +109,14 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 		return ErrQueueFull
 	}
 	return e.waitForRoom(caller, ctx, &waiter{
-		en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil,
-	}, want == placePatient)
+		en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil && want != placePatient,
+	})
 }
 
 // waitForRoom waits until w is granted, refused, or ctx is done. A task lends its slot meanwhile. It
 // waits only as long as that helps: without a spare left, or when the queue stands still, its child is
 // accepted over the limit, and refused beyond the hard cap.
-func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, patient bool) error {
+func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter) error {
 	q := &e.inject
 	stuck := false
 	if caller != nil && caller.blocking == 0 {
@@ -126,11 +130,7 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter, p
 	accepted := err == nil && q.accept(w.en, w.held)
 	if !accepted && err == nil && w.inTask && (stuck || q.stood == q.moved+1) {
 		accepted = q.acceptOver(w.en, w.held)
-		switch {
-		case accepted:
-		case patient:
-			w.inTask = false
-		default:
+		if !accepted {
 			err = ErrQueueFull
 		}
 	}
