@@ -14,16 +14,16 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"deque.room":        "?",
-	"deque.push":        "?",
-	"deque.set":         "?",
-	"deque.advance":     "?",
-	"deque.pop":         "?",
-	"deque.popHead":     "?",
-	"deque.claimNewest": "?",
-	"deque.clear":       "?",
-	"deque.take":        "?",
-	"deque.len":         "?",
+	"deque.room":        "cbd42b58fdd8",
+	"deque.push":        "2f8a692a2e99",
+	"deque.set":         "d3c798b5e8b9",
+	"deque.advance":     "7ed8eb58a2b6",
+	"deque.pop":         "aa45ba58d2d5",
+	"deque.popHead":     "21fa7dd8bc33",
+	"deque.claimNewest": "8b7e7b0c0e78",
+	"deque.clear":       "cb8b3645a77e",
+	"deque.take":        "a5c8afcbe56a",
+	"deque.len":         "d9552311a142",
 })
 
 type dequeState struct {

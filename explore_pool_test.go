@@ -17,42 +17,43 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"Executor.notify":         "?",
-	"Executor.wake":           "?",
-	"Executor.staff":          "?",
-	"Executor.staffLocked":    "?",
-	"Executor.popFree":        "?",
-	"Executor.pushFree":       "?",
-	"Executor.startSearching": "?",
-	"Executor.found":          "?",
-	"Executor.hasWork":        "?",
-	"runner.park":             "?",
-	"Executor.giveBack":       "?",
-	"runner.unpark":           "?",
-	"runner.sleep":            "?",
-	"runner.pick":             "?",
-	"runner.takeInjected":     "?",
-	"runner.search":           "?",
-	"runner.steal":            "?",
-	"runner.nextTask":         "?",
-	"runner.boundary":         "?",
-	"runner.adopt":            "?",
-	"runner.enter":            "?",
-	"runner.leave":            "?",
-	"runner.findSlot":         "?",
-	"Executor.retake":         "?",
-	"Executor.deny":           "?",
-	"Executor.retakeBlocked":  "?",
-	"Executor.returnCredit":   "?",
-	"runner.returnCredit":     "?",
-	"Executor.repay":          "?",
-	"Executor.leaveSurplus":   "?",
-	"runner.takeGift":         "?",
-	"runner.settle":           "?",
-	"runner.pushLocal":        "?",
-	"injector.take":           "?",
-	"injector.overflow":       "?",
-	"runner.trim":             "?",
+	"Executor.notify":         "99c07b114035",
+	"Executor.wake":           "aacf86cf4892",
+	"Executor.staff":          "bc61b300ce8c",
+	"Executor.staffLocked":    "ccac2c210c1f",
+	"Executor.popFree":        "c0e0e781ac8e",
+	"Executor.pushFree":       "534822e3e0dd",
+	"Executor.startSearching": "fb20be920a1a",
+	"Executor.found":          "88675c93a170",
+	"Executor.hasWork":        "360cabe33308",
+	"runner.park":             "91627fab78cd",
+	"Executor.giveBack":       "ba310177277c",
+	"runner.unpark":           "bc85cacad220",
+	"runner.sleep":            "ed36969e8ece",
+	"runner.pick":             "7ebb04eda903",
+	"runner.takeInjected":     "0fae00cda825",
+	"runner.search":           "142a6399db72",
+	"runner.steal":            "47fae8db81dc",
+	"runner.nextTask":         "6f078bec0e2d",
+	"runner.boundary":         "0eb01cf44292",
+	"runner.adopt":            "eac7fabea572",
+	"runner.enter":            "4ca5e36a82e1",
+	"runner.leave":            "82f841ca4b12",
+	"runner.findSlot":         "4e59a2e1357f",
+	"Executor.retake":         "3598a3f96182",
+	"Executor.deny":           "e1a6e1cdc433",
+	"Executor.tryCredit":      "b8199023839c",
+	"Executor.retakeBlocked":  "b605ee153aa6",
+	"Executor.returnCredit":   "59763ad6a259",
+	"runner.returnCredit":     "2557a2ca8fb9",
+	"Executor.repay":          "a560fa79d495",
+	"Executor.leaveSurplus":   "7f79fda57bfc",
+	"runner.takeGift":         "0e9cf49be90d",
+	"runner.settle":           "ddf193ea810b",
+	"runner.pushLocal":        "c9b44d49c5a7",
+	"injector.take":           "63e6bb9d877b",
+	"injector.overflow":       "b4f73e8d7314",
+	"runner.trim":             "b58d81e4d5de",
 })
 
 type poolState struct {
@@ -126,11 +127,12 @@ const (
 //	z  run for ever                t   pop the newest entry, and push it back (trim, takeBack)
 //	o  try to overflow             B  first of all: it is BLOCKED   T  the same, and its slot was taken and is free
 type pool struct {
+	name                    string
 	slots, runners, credits int
 	running                 int // tasks that run at the start, each on its own slot
 	tasks                   []string
-	outside                 []string // one submitter each: the tasks that it submits
-	noClocks                bool
+	outside                 []string         // one submitter each: the tasks that it submits
+	prepare                 func(*poolState) // the start, if it is a special one
 	bug                     poolMutant
 }
 
@@ -138,8 +140,7 @@ type poolMutant struct {
 	noRescan         bool // parkers do not look again
 	searchersRescan  bool // only those that searched do
 	lastFoundQuiet   bool // the last searcher does not pass the search on
-	batchQuiet       bool // moved tasks are not followed by notify
-	stealQuiet       bool // the same for stolen ones
+	overflowQuiet    bool // what overflow has moved is not followed by notify
 	tokenListed      bool // a token is sent to a runner that stays listed until it has it
 	searchAfterToken bool // the receiver of a token is counted after it was sent
 	giveAfterList    bool // unused slots become free only after the parker has looked again
@@ -155,12 +156,11 @@ type poolMutant struct {
 	lentOnce      bool // lent is not set again after a slot was retaken
 	noEpoch       bool // the retaker's CAS does not look at the epoch
 	heldLate      bool // retake asks for the slot after the CAS
-	denyLate      bool // retake does not try again after it has said that it was denied a credit
+	denyLate      bool // denied is set after the only try for a credit
 	casOnce       bool // the denied bit, set meanwhile, makes retake fail
 	returnQuiet   bool // returnCredit does not look whether somebody was denied one
 	freeCredit    bool // retake needs no credit
 	leaveKeeps    bool // leave takes its old slot back even if it was taken
-	settleKeeps   bool // a runner with a slot does not repay surplus ones
 	repayKeeps    bool // who repays does not take the credit over
 	creditFirst   bool // a runner returns its credit before it has parked
 	surplusUnpaid bool // a runner that goes to sleep frees its slot although there are surplus ones
@@ -228,6 +228,7 @@ const (
 	enHas
 	rtCredit // retake: a runner, b epoch and denied bit, c slot
 	rtDeny
+	rtAgain
 	rtHeld
 	rtCAS
 	rtHeldLate
@@ -278,7 +279,7 @@ var poolSteps = map[uint8]string{
 	fdDec: "found: -searching", fdHas: "found: looked", hwInj: "hasWork: injector", hwSlot: "hasWork: a deque",
 	enGift: "enter: gift?", enLock: "enter: lock, gift or leave surplus", enFirst: "enter: look first", enFirstHas: "enter: looked",
 	enStore: "enter: publish", enLoad: "enter: load word", enOr: "enter: set lent", enHas: "enter: looked",
-	rtCredit: "retake: credit", rtDeny: "retake: swap denied", rtHeld: "retake: load held", rtCAS: "retake: CAS to TAKEN",
+	rtCredit: "tryCredit", rtDeny: "tryCredit: set denied", rtAgain: "tryCredit: again", rtHeld: "retake: load held", rtCAS: "retake: CAS to TAKEN",
 	rtHeldLate: "retake: load held", rtNo: "retake: failed", dnCAS: "deny: CAS", dnStore: "deny: set denied",
 	rbClear: "retakeBlocked: clear lent", rbHolder: "retakeBlocked: holder", rbWord: "retakeBlocked: word", rbRet: "retakeBlocked",
 	rbOrDone: "retakeBlocked: set lent, done", rbDenied: "retakeBlocked: denied?", rbOr: "retakeBlocked: set lent", rbClearLate: "retakeBlocked: clear lent",
@@ -289,7 +290,7 @@ var poolSteps = map[uint8]string{
 	sbPush: "submit: publish",
 }
 
-func (p *pool) model() *model[poolState] {
+func (p pool) model() *model[poolState] {
 	s := poolState{free: uint8(p.slots), credits: uint8(p.credits)}
 	for i := range p.runners {
 		s.threads[i] = poolThread{n: 1, frames: [12]poolFrame{{pc: rnBorn}}}
@@ -305,7 +306,7 @@ func (p *pool) model() *model[poolState] {
 		s.pushed |= 1 << i
 		s.started |= 1 << i
 		r := &s.runners[i]
-		switch r.next = 1; p.tasks[i][0] {
+		switch r.next = 1; (p.tasks[i] + ".")[0] {
 		case 'B':
 			r.phase, s.lent = phaseBlocked, true
 		case 'T':
@@ -318,6 +319,9 @@ func (p *pool) model() *model[poolState] {
 	}
 	for i := range p.outside {
 		s.threads[p.runners+i] = poolThread{n: 1, frames: [12]poolFrame{{pc: sbPush}}}
+	}
+	if p.prepare != nil {
+		p.prepare(&s)
 	}
 	return &model[poolState]{start: s, threads: p.runners + len(p.outside), step: p.step, always: p.always, atRest: p.atRest, show: p.show}
 }
@@ -493,7 +497,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			for range n - 1 { // the model's runners need no order
 				d.deque.push(s.injected.take())
 			}
-			if f.pc = rnFound; n > 1 && !bug.batchQuiet {
+			if f.pc = rnFound; n > 1 {
 				call(rnFound, nfWord, 0, 0, 0)
 			}
 			return true
@@ -518,7 +522,10 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 		case rnScan: // f.b victims are through, f.c-1 was the first
 			first := false
 			if f.c == 0 {
-				f.c, first = uint8(m.pick(p.slots))+1, true
+				f.c, first = 1, true
+				if p.slots > 2 { // with two there is only one victim
+					f.c += uint8(m.pick(p.slots))
+				}
 			}
 			victim := (f.c - 1 + f.b) % uint8(p.slots)
 			f.b++
@@ -557,11 +564,14 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			return true
 		case rnMorePush:
 			s.owns(t, m).deque.push(f.b)
-			if f.pc = rnFound; !bug.stealQuiet {
-				call(rnFound, nfWord, 0, 0, 0)
-			}
+			call(rnFound, nfWord, 0, 0, 0)
 			return true
 		case rnPark:
+			if bug.creditFirst && r.credit {
+				r.credit = false
+				call(rnPark, rcRel, 0, 0, 0)
+				continue
+			}
 			call(rnParked, pkLock, f.a, 0, 0)
 			continue
 		case rnParked:
@@ -656,8 +666,9 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				s.injected.push(f.c)
 			}
 			s.injected.push(f.b)
-			*f = poolFrame{pc: rnAt}
-			call(rnAt, nfWord, 0, 0, 0) // of the push that follows
+			if *f = (poolFrame{pc: rnAt}); !bug.overflowQuiet { // of the push that follows
+				call(rnAt, nfWord, 0, 0, 0)
+			}
 			return true
 		case rnOverUndo:
 			s.owns(t, m).hidden = 0
@@ -673,10 +684,6 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			if f.pc = pkGive; r.slot == 0 {
 				f.pc = pkList
-			}
-			if bug.creditFirst && r.credit {
-				r.credit = false
-				s.credits++
 			}
 			return true
 		case pkGive:
@@ -987,10 +994,14 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			return true
 		case rtDeny:
-			if f.pc = rtCredit; s.denied {
-				f.pc = dnCAS
-			}
 			s.denied = true
+			f.pc = rtAgain
+			return true
+		case rtAgain:
+			if f.pc = dnCAS; s.credits > 0 {
+				s.credits--
+				f.pc = rtHeld
+			}
 			return true
 		case rtHeld:
 			if f.pc = rtCAS; bug.heldLate {
@@ -1169,6 +1180,10 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 
 		// repay, under idle.mu.
 		case rpPop:
+			if s.surplus.n == 0 {
+				m.fail("B5: the runner that is to be repaid has gone")
+				return true
+			}
 			f.b = s.surplus.pop()
 			s.runners[f.b].list = 0
 			if s.surplus.n == 0 {
@@ -1195,7 +1210,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				f.pc = slLock
 				continue
 			}
-			if f.pc = slLock2; !s.debt || bug.settleKeeps {
+			if f.pc = slLock2; !s.debt {
 				ret(0)
 			}
 			return true
@@ -1368,6 +1383,8 @@ func (p *pool) atRest(s *poolState) string {
 		return "P0: a task waits beside a free slot"
 	case queued != 0 && blocked && s.credits != 0:
 		return "B1: a task waits beside a blocked slot, and a spare is left"
+	case s.surplus.n != 0 && s.free != 0:
+		return "B4: a slot is free, and a surplus runner has none"
 	case s.searching != 0:
 		return fmt.Sprintf("P0: %d runners are counted as searching for ever", s.searching)
 	case placed != p.slots:
