@@ -181,6 +181,8 @@ func (f *Future[T]) cancel(err error) {
 func (f *Future[T]) drop(e *Executor, err error) bool {
 	if f.promise.drop(e, err) {
 		f.fn = nil
+	} else {
+		e.inject.dead.Add(-1) // claimed meanwhile; this was its entry
 	}
 	return true
 }

@@ -36,6 +36,8 @@ func (t *groupTask) drop(e *Executor, err error) bool {
 	if t.claim() {
 		e.outside.canceled.Add(1)
 		t.g.settle(nil, t, err)
+	} else {
+		e.inject.dead.Add(-1) // claimed meanwhile; this was its entry
 	}
 	return true
 }

@@ -146,7 +146,7 @@ func (e *Executor) stop() {
 		return
 	}
 	e.links.close()
-	keep := func(en entry) bool { return !en.dead() && !en.drop(e, ErrClosed) }
+	keep := func(en entry) bool { return !e.inject.discards(en) && !en.drop(e, ErrClosed) }
 	var kept []entry
 	for _, s := range *e.slots.Load() { // this goroutine is one more thief
 		for {

@@ -1,0 +1,176 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzDeque runs operations on a deque and on a slice. The first four bytes are the index that it starts at;
+// of the others, each pair is an operation.
+func FuzzDeque(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 1, 255, 3, 0, 4, 0, 5, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) < 4 {
+			return
+		}
+		d := &deque{}
+		d.startAt(uint32(data[0])<<24 | uint32(data[1])<<16 | uint32(data[2])<<8 | uint32(data[3]))
+		m := &dequeTwin{t: t, d: d}
+		for data = data[4:]; len(data) >= 2; data = data[2:] {
+			m.op(data[0], data[1])
+		}
+		m.drain()
+	})
+}
+
+// FuzzTree runs programs that the fuzzer makes up.
+func FuzzTree(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, byte(stepSubmitWait), 0, byte(stepFork), 0, byte(stepYield), 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 400 {
+			return
+		}
+		before := runtime.NumGoroutine()
+		for _, complaint := range runTree(data) {
+			t.Error(complaint)
+		}
+		for start := time.Now(); runtime.NumGoroutine() > before; time.Sleep(10 * time.Microsecond) {
+			if time.Since(start) > patience {
+				t.Fatalf("%d goroutines are left of %d\n%s", runtime.NumGoroutine(), before, allStacks())
+			}
+		}
+	})
+}
+
+func allStacks() string {
+	buf := make([]byte, 4<<20)
+	return string(buf[:runtime.Stack(buf, true)])
+}
+
+// runTree runs a program and returns what was wrong. A program that does not end is fatal: nothing can be cleaned
+// up then, and the stacks are what one wants to see.
+func runTree(data []byte) []string {
+	conf, program := parseTree(data)
+	watchdog := time.AfterFunc(patience, func() {
+		panic(fmt.Sprintf("a program hangs: %#v\nconfiguration %+v\n%s\n%s", data, conf, describe(program, "  "), allStacks()))
+	})
+	defer watchdog.Stop()
+	x := &tree{program: program, conf: conf}
+	e, err := New(WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit), WithStallDetection(conf.stalls),
+		WithKeepAlive(conf.keepAlive), WithPanicHandler(func(context.Context, *PanicError) { x.handled.Add(1) }))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if x.e = e; conf.overflow {
+		NearOverflow(e)
+	}
+	for range conf.drivers {
+		x.outside.Go(func() {
+			defer func() { _ = recover() }() // of a fork that runs here
+			x.run(context.Background(), &fate{}, outsider, program)
+		})
+	}
+	x.end()
+	return x.verdict()
+}
+
+// describe prints a program.
+func describe(program []command, indent string) string {
+	var b strings.Builder
+	for _, s := range program {
+		fmt.Fprintf(&b, "%s%v %d\n%s", indent, s.kind, s.arg, describe(s.body, indent+"  "))
+	}
+	return b.String()
+}
+
+var stepNames = [steps]string{"return", "Go", "TryGo", "Submit", "Submit and Wait", "Fork", "Fork and Join", "Fork, no Join", "Fork, Join elsewhere",
+	"Group", "Group.Go", "ForEach", "For", "Blocking", "OnThread", "Bulkhead", "Yield", "Checkpoint", "pause", "panic", "Goexit", "cancel", "Resize",
+	"leak", "misuse", "Stats"}
+
+func (k stepKind) String() string { return stepNames[k] }
+
+// end ends the executor as the configuration says.
+func (x *tree) end() {
+	e := x.e
+	background := context.Background()
+	switch x.conf.end {
+	case endAtRest:
+		x.outside.Wait()
+		x.check(e.Quiesce(background) == nil, "Quiesce")
+		if err := settled(e, patience/3); err != nil {
+			x.check(false, "at rest: %v", err)
+		}
+		x.check(e.Shutdown(background) == nil, "Shutdown")
+	case endShutdown:
+		pause(2)
+		x.check(e.Shutdown(background) == nil, "Shutdown")
+	case endClose:
+		pause(2)
+		x.check(e.Close() == nil, "Close")
+	case endExpired:
+		ctx, cancel := context.WithTimeout(background, 50*time.Microsecond)
+		err := e.Shutdown(ctx)
+		cancel()
+		x.check(err == nil || errors.Is(err, context.DeadlineExceeded), "Shutdown: %v", err)
+	}
+	x.outside.Wait()
+	if err := settled(e, patience/3); err != nil {
+		x.check(false, "after the end: %v", err)
+	}
+}
+
+// verdict compares how the tasks ended with how they may, and with what the executor counted.
+func (x *tree) verdict() []string {
+	var returned, abnormal, handled int64
+	closed := x.conf.end == endClose || x.conf.end == endExpired
+	for _, f := range x.fates {
+		started, good, panicked, goexited := f.started.Load(), f.returned.Load(), f.panicked.Load(), f.goexited.Load()
+		x.check(started <= 1, "%s %d was started %d times", f.kind, f.id, started)
+		x.check(started == good+panicked+goexited, "%s %d was started %d times, and ended %d times", f.kind, f.id, started, good+panicked+goexited)
+		x.check(f.accepted || started == 0, "%s %d was refused, and ran", f.kind, f.id)
+		mayNotStart := !f.accepted || f.mayCancel || closed || f.kind == "group"
+		x.check(started == 1 || mayNotStart && f.kind != "fork", "%s %d was never started", f.kind, f.id)
+		x.check(panicked == 0 || uses(x.program, stepPanic) || uses(x.program, stepGoexit), "%s %d panicked of its own", f.kind, f.id)
+		x.check(goexited == 0 || uses(x.program, stepGoexit), "%s %d ended by Goexit of its own", f.kind, f.id)
+		x.checkFuture(f, closed)
+		if f.counted {
+			returned += int64(good)
+			abnormal += int64(panicked + goexited)
+		}
+		if f.kind == "bare" {
+			handled += int64(panicked)
+		}
+	}
+	x.check(x.handled.Load() == handled, "the handler saw %d panics of %d", x.handled.Load(), handled)
+	if s := x.e.Stats(); uses(x.program, stepFor) { // which has children of its own
+		x.check(int64(s.Completed) >= returned && int64(s.Panicked) >= abnormal, "%d tasks returned, %d did not: %+v", returned, abnormal, s)
+	} else {
+		x.check(int64(s.Completed) == returned && int64(s.Panicked) == abnormal, "%d tasks returned, %d did not: %+v", returned, abnormal, s)
+	}
+	return x.wrong
+}
+
+// checkFuture compares a future's result with its task's end.
+func (x *tree) checkFuture(f *fate, closed bool) {
+	if f.future == nil {
+		return
+	}
+	v, err := f.future.Wait(context.Background())
+	var p *PanicError
+	switch {
+	case f.started.Load() == 0:
+		canceled := f.mayCancel && errors.Is(err, context.Canceled) || closed && errors.Is(err, ErrClosed)
+		x.check(canceled, "future %d was not started, and has the error %v", f.id, err)
+	case f.returned.Load() == 1:
+		x.check(v == f.id && err == f.err, "future %d is %d, %v", f.id, v, err)
+	case errors.As(err, &p):
+		x.checkPanic(f, p)
+	default:
+		x.check(errors.Is(err, ErrGoexit) && f.goexited.Load() == 1, "future %d has the error %v", f.id, err)
+	}
+}
