@@ -61,6 +61,7 @@ func runTree(data []byte) []string {
 	})
 	defer watchdog.Stop()
 	x := &tree{program: program, conf: conf}
+	x.outside.empty.L = &x.outside.mu
 	e, err := New(WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit), WithStallDetection(conf.stalls),
 		WithKeepAlive(conf.keepAlive), WithPanicHandler(func(context.Context, *PanicError) { x.handled.Add(1) }))
 	if err != nil {
@@ -71,7 +72,6 @@ func runTree(data []byte) []string {
 	}
 	for range conf.drivers {
 		x.outside.Go(func() {
-			defer func() { _ = recover() }() // of a fork that runs here
 			x.run(context.Background(), &fate{}, outsider, program)
 		})
 	}
@@ -100,8 +100,10 @@ func (x *tree) end() {
 	background := context.Background()
 	switch x.conf.end {
 	case endAtRest:
-		x.outside.Wait()
-		x.check(e.Quiesce(background) == nil, "Quiesce")
+		for came := -1; came != x.outside.wait(); { // goroutines start tasks, and tasks goroutines
+			came = x.outside.wait()
+			x.check(e.Quiesce(background) == nil, "Quiesce")
+		}
 		if err := settled(e, patience/3); err != nil {
 			x.check(false, "at rest: %v", err)
 		}
@@ -118,7 +120,7 @@ func (x *tree) end() {
 		cancel()
 		x.check(err == nil || errors.Is(err, context.DeadlineExceeded), "Shutdown: %v", err)
 	}
-	x.outside.Wait()
+	x.outside.wait()
 	if err := settled(e, patience/3); err != nil {
 		x.check(false, "after the end: %v", err)
 	}

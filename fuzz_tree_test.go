@@ -19,11 +19,48 @@ type tree struct {
 	program []command
 	conf    treeConfig
 
+	outside crowd // goroutines of the tree that are not runners
+
 	mu      sync.Mutex
 	fates   []*fate
-	outside sync.WaitGroup // goroutines of the tree that are not runners
-	handled atomic.Int64   // panics that the handler saw
+	handled atomic.Int64 // panics that the handler saw
 	wrong   []string
+}
+
+// crowd is a number of goroutines. Unlike with a sync.WaitGroup, new ones may come while somebody waits.
+type crowd struct {
+	mu    sync.Mutex
+	n     int
+	came  int
+	empty sync.Cond
+}
+
+// Go starts a goroutine. A panic in it is not worth reporting: its joins panic.
+func (c *crowd) Go(fn func()) {
+	c.mu.Lock()
+	c.n++
+	c.came++
+	c.mu.Unlock()
+	go func() {
+		defer func() {
+			_ = recover()
+			c.mu.Lock()
+			c.n--
+			c.empty.Broadcast()
+			c.mu.Unlock()
+		}()
+		fn()
+	}()
+}
+
+// wait waits until there is none, and returns how many there have been.
+func (c *crowd) wait() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.n > 0 {
+		c.empty.Wait()
+	}
+	return c.came
 }
 
 // treeConfig is the executor that a program gets, and how it ends.
@@ -286,7 +323,6 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 		_ = e.Resize(1 + s.arg%4)
 	case stepLeak:
 		x.outside.Go(func() {
-			defer func() { _ = recover() }()
 			x.run(ctx, self, where{patient: true, doomed: w.doomed}, s.body)
 		})
 	case stepMisuse:
@@ -428,10 +464,7 @@ func (x *tree) fork(ctx context.Context, w, child where, s command) (join func()
 	case stepForkLeave:
 		return nil
 	case stepForkPass:
-		x.outside.Go(func() {
-			defer func() { _ = recover() }()
-			join()
-		})
+		x.outside.Go(join)
 		return nil
 	}
 	return join
