@@ -2,6 +2,8 @@ package executor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 )
 
@@ -37,16 +39,17 @@ type dequeState struct {
 	claimed uint16 // by one bit each
 	got     uint16
 
-	pc, at       uint8 // of the owner: in the code, in the script
-	t, n, i      uint8 // its locals
-	hSteal, hRea uint8
-	put          bool // overflow was called from a push
+	pc, at            uint8 // of the owner: in the code, in the script
+	t, n, i           uint8 // its locals
+	sawSteal, sawReal uint8
+	put               bool // overflow was called from a push
 
 	thief [exThieves]dequeThief
 }
 
 type dequeThief struct {
 	pc, steal, real, tries uint8
+	two                    bool // a mutant claims, or still has to clear, two
 }
 
 // The threads and what they synchronize by.
@@ -123,6 +126,7 @@ func dequeModel(script string, thieves, steals int, bug dequeMutant) *model[dequ
 		start.thief[i].pc = thIdle
 	}
 	return &model[dequeState]{
+		name:    script,
 		start:   start,
 		threads: 1 + thieves,
 		step: func(s *dequeState, thread int, m *move) bool {
@@ -216,7 +220,7 @@ func (s *dequeState) storeTail(t uint8) {
 // done ends an operation of the owner.
 func (s *dequeState) done() {
 	s.pc, s.at, s.put = dqNext, s.at+1, false
-	s.t, s.n, s.i, s.hSteal, s.hRea = 0, 0, 0, 0, 0
+	s.t, s.n, s.i, s.sawSteal, s.sawReal = 0, 0, 0, 0, 0
 }
 
 // owner is the owner's side. Each case is one access to head, tail or a cell; the comments name the
@@ -297,7 +301,7 @@ func (s *dequeState) owner(script string, m *move, bug dequeMutant) bool {
 
 		case dqPopHead: // pop: first load
 			s.loadHead(exOwner)
-			s.hSteal, s.hRea = s.headSteal, s.headReal
+			s.sawSteal, s.sawReal = s.headSteal, s.headReal
 			if s.headReal == s.next {
 				s.done()
 				return true
@@ -311,9 +315,9 @@ func (s *dequeState) owner(script string, m *move, bug dequeMutant) bool {
 		case dqPopLook: // pop: second load
 			if !bug.popFirst {
 				s.loadHead(exOwner)
-				s.hSteal, s.hRea = s.headSteal, s.headReal
+				s.sawSteal, s.sawReal = s.headSteal, s.headReal
 			}
-			switch left := int8(s.t - s.hRea); {
+			switch left := int8(s.t - s.sawReal); {
 			case left > 0 || left == 0 && bug.popNoCAS:
 				s.next = s.t
 				s.claim(s.t, true, m)
@@ -333,15 +337,15 @@ func (s *dequeState) owner(script string, m *move, bug dequeMutant) bool {
 			s.done()
 			return true
 		case dqPopCAS:
-			steal := s.hSteal
-			if steal == s.hRea {
+			steal := s.sawSteal
+			if steal == s.sawReal {
 				steal = s.t + 1
 			}
-			if s.casHead(exOwner, s.hSteal, s.hRea, steal, s.t+1) {
+			if s.casHead(exOwner, s.sawSteal, s.sawReal, steal, s.t+1) {
 				s.claim(s.t, true, m)
 				s.pc = dqPopRestore
 			} else if s.pc = dqPopLook; bug.popFirst {
-				s.hSteal, s.hRea = s.headSteal, s.headReal
+				s.sawSteal, s.sawReal = s.headSteal, s.headReal
 			}
 			return true
 		case dqPopRestore:
@@ -355,19 +359,19 @@ func (s *dequeState) owner(script string, m *move, bug dequeMutant) bool {
 
 		case dqHeadLoad: // popHead
 			s.loadHead(exOwner)
-			s.hSteal, s.hRea = s.headSteal, s.headReal
+			s.sawSteal, s.sawReal = s.headSteal, s.headReal
 			if s.pc = dqHeadCAS; s.headReal == s.next {
 				s.done()
 			}
 			return true
 		case dqHeadCAS:
-			steal := s.hSteal
-			if (steal == s.hRea || bug.headDrags) && !bug.headNoFollow {
-				steal = s.hRea + 1
+			steal := s.sawSteal
+			if (steal == s.sawReal || bug.headDrags) && !bug.headNoFollow {
+				steal = s.sawReal + 1
 			}
-			if s.pc = dqHeadLoad; s.casHead(exOwner, s.hSteal, s.hRea, steal, s.hRea+1) {
-				s.claim(s.hRea, false, m)
-				s.t, s.pc = s.hRea, dqHeadClear
+			if s.pc = dqHeadLoad; s.casHead(exOwner, s.sawSteal, s.sawReal, steal, s.sawReal+1) {
+				s.claim(s.sawReal, false, m)
+				s.t, s.pc = s.sawReal, dqHeadClear
 			}
 			return true
 		case dqHeadClear:
@@ -426,7 +430,6 @@ func (s *dequeState) steals(thread, steals int, m *move, bug dequeMutant) bool {
 	busy := func() {
 		*th = dequeThief{pc: thIdle, tries: th.tries + 1}
 	}
-	count := uint8(1)
 	switch th.pc {
 	case thIdle: // load head
 		if int(th.tries) == steals {
@@ -457,16 +460,14 @@ func (s *dequeState) steals(thread, steals int, m *move, bug dequeMutant) bool {
 			busy()
 		default:
 			th.pc = thClaim
-			if bug.batchClaim && left >= 2 {
-				th.tries |= 0x80
-			}
+			th.two = bug.batchClaim && left >= 2
 		}
 	case thClaim:
-		if th.tries&0x80 != 0 {
+		count := uint8(1)
+		if th.two {
 			count = 2
 		}
 		if !s.casHead(thread, th.steal, th.real, th.steal, th.real+count) {
-			th.tries &^= 0x80
 			busy()
 			return true
 		}
@@ -476,8 +477,8 @@ func (s *dequeState) steals(thread, steals int, m *move, bug dequeMutant) bool {
 		th.pc = thClear
 	case thClear:
 		s.clear(th.real, thread, m, bug)
-		if th.tries&0x80 != 0 {
-			th.tries &^= 0x80
+		if th.two {
+			th.two = false
 			th.real++
 			return true
 		}
@@ -545,13 +546,13 @@ var dequeScripts = []string{
 func TestExploreDeque_EveryInterleavingKeepsD1D2D3(t *testing.T) {
 	total := 0
 	for _, script := range dequeScripts {
-		total += mustHold(t, script, dequeModel(script, exThieves, 2, dequeMutant{}))
+		total += mustHold(t, dequeModel(script, exThieves, 2, dequeMutant{}))
 	}
 	t.Logf("%d states", total)
 }
 
 func TestExploreDeque_FindsMutants(t *testing.T) {
-	for name, bug := range map[string]dequeMutant{
+	mutants := map[string]dequeMutant{
 		"a thief claims two at once":          {batchClaim: true},
 		"take ignores a thief inside":         {noBusyCheck: true},
 		"cells are not cleared":               {noClear: true},
@@ -564,10 +565,11 @@ func TestExploreDeque_FindsMutants(t *testing.T) {
 		"a thief releases what it claimed":    {releaseOld: true},
 		"push publishes before it writes":     {tailFirst: true},
 		"take loads the tail before the head": {tailEarly: true},
-	} {
+	}
+	for _, name := range slices.Sorted(maps.Keys(mutants)) {
 		var settings []*model[dequeState]
 		for _, script := range dequeScripts {
-			settings = append(settings, dequeModel(script, exThieves, 2, bug))
+			settings = append(settings, dequeModel(script, exThieves, 2, mutants[name]))
 		}
 		mustFail(t, name, settings...)
 	}

@@ -44,7 +44,7 @@ func TestExplorePark_FindsMutants(t *testing.T) {
 func holdAll(t *testing.T, settings []pool) {
 	total := 0
 	for _, p := range settings {
-		total += mustHold(t, p.name, p.model())
+		total += mustHold(t, p.model())
 	}
 	t.Logf("%d states", total)
 }

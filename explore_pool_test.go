@@ -51,7 +51,6 @@ var _ = mirrors(map[string]string{
 	"runner.takeGift":         "0e9cf49be90d",
 	"runner.settle":           "ddf193ea810b",
 	"runner.pushLocal":        "c9b44d49c5a7",
-	"injector.take":           "63e6bb9d877b",
 	"injector.overflow":       "b4f73e8d7314",
 	"runner.trim":             "b58d81e4d5de",
 })
@@ -168,9 +167,7 @@ type poolMutant struct {
 }
 
 const (
-	plNone = iota
-
-	rnBorn // runner.main and nextTask: a search
+	rnBorn = iota + 1 // runner.main and nextTask: a search
 	rnPick
 	rnInj
 	rnTake
@@ -323,7 +320,7 @@ func (p pool) model() *model[poolState] {
 	if p.prepare != nil {
 		p.prepare(&s)
 	}
-	return &model[poolState]{start: s, threads: p.runners + len(p.outside), step: p.step, always: p.always, atRest: p.atRest, show: p.show}
+	return &model[poolState]{name: p.name, start: s, threads: p.runners + len(p.outside), step: p.step, always: p.always, atRest: p.atRest, show: p.show}
 }
 
 func (p *pool) show(s *poolState, thread int) string {

@@ -26,6 +26,7 @@ import (
 
 // model is a program of threads that share a state. S is plain data: comparable, and copied freely.
 type model[S comparable] struct {
+	name    string
 	start   S
 	threads int
 
@@ -72,7 +73,7 @@ const maxStates = 2 << 20
 // explore tries all interleavings, depth first, until something is wrong. Of the states it has seen it
 // keeps 64 bits of a seeded hash: with a million states, the chance that it misses one is 1 in 10^7, and
 // another run misses another.
-func explore[S comparable](m *model[S]) finding {
+func explore[S comparable](m *model[S], most int) finding {
 	type level struct {
 		state          S
 		thread, choice int
@@ -115,7 +116,7 @@ func explore[S comparable](m *model[S]) finding {
 			continue
 		}
 		f.states++
-		f.unfinished = f.states > maxStates
+		f.unfinished = f.states > most
 		path = append(path, level{state: next})
 	}
 	return f
@@ -177,26 +178,30 @@ func shorten[S comparable](m *model[S], most int) finding {
 }
 
 // mustHold explores a model that must have nothing wrong with it, and returns the number of states.
-func mustHold[S comparable](t *testing.T, name string, m *model[S]) int {
+func mustHold[S comparable](t *testing.T, m *model[S]) int {
 	t.Helper()
-	f := explore(m)
+	f := explore(m, maxStates)
 	if f.fault != "" {
 		short := shorten(m, maxStates/8)
-		t.Fatalf("%s: %s\nA shortest way there:\n%s\n%s", name, f.fault, strings.Join(short.trace, "\n"), short.fault)
+		t.Fatalf("%s: %s\nA shortest way there:\n%s\n%s", m.name, f.fault, strings.Join(short.trace, "\n"), short.fault)
 	}
 	if f.unfinished {
-		t.Fatalf("%s: more states than an explorer is made for", name)
+		t.Fatalf("%s: more states than an explorer is made for", m.name)
 	}
-	t.Logf("%-34s %8d states, %8d steps, %5d ends", name, f.states, f.steps, f.rests)
+	t.Logf("%-34s %8d states, %8d steps, %5d ends", m.name, f.states, f.steps, f.rests)
 	return f.states
 }
 
-// mustFail explores a mutant, in each of its settings until one shows that it is wrong.
+// mustFail explores a mutant in all its settings, a little of each first, until one shows that it is wrong.
 func mustFail[S comparable](t *testing.T, name string, settings ...*model[S]) {
 	t.Helper()
-	for _, m := range settings {
-		if f := explore(m); f.fault != "" {
-			t.Logf("%-48s after %7d states: %s", name, f.states, f.fault)
+	for most := 1 << 12; most <= maxStates; most <<= 3 {
+		for _, m := range settings {
+			f := explore(m, most)
+			if f.fault == "" {
+				continue
+			}
+			t.Logf("%-48s after %7d states of %q: %s", name, f.states, m.name, f.fault)
 			if os.Getenv("EXECUTOR_TEST_TRACE") != "" {
 				short := shorten(m, maxStates/8)
 				t.Logf("a shortest way there:\n%s\n%s", strings.Join(short.trace, "\n"), short.fault)

@@ -55,13 +55,12 @@ func allStacks() string {
 // runTree runs a program and returns what was wrong. A program that does not end is fatal: nothing can be cleaned
 // up then, and the stacks are what one wants to see.
 func runTree(data []byte) []string {
-	conf, program := parseTree(data)
+	x := newTree(data)
+	conf := x.conf
 	watchdog := time.AfterFunc(patience, func() {
-		panic(fmt.Sprintf("a program hangs: %#v\nconfiguration %+v\n%s\n%s", data, conf, describe(program, "  "), allStacks()))
+		panic(fmt.Sprintf("a program hangs: %#v\nconfiguration %+v\n%s\n%s", data, conf, describe(x.program, "  "), allStacks()))
 	})
 	defer watchdog.Stop()
-	x := &tree{program: program, conf: conf}
-	x.outside.empty.L = &x.outside.mu
 	e, err := New(WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit), WithStallDetection(conf.stalls),
 		WithKeepAlive(conf.keepAlive), WithPanicHandler(func(context.Context, *PanicError) { x.handled.Add(1) }))
 	if err != nil {
@@ -72,7 +71,7 @@ func runTree(data []byte) []string {
 	}
 	for range conf.drivers {
 		x.outside.Go(func() {
-			x.run(context.Background(), &fate{}, outsider, program)
+			x.run(context.Background(), &fate{}, outsider, x.program)
 		})
 	}
 	x.end()
@@ -134,9 +133,8 @@ func (x *tree) verdict() []string {
 		started, good, panicked, goexited := f.started.Load(), f.returned.Load(), f.panicked.Load(), f.goexited.Load()
 		x.check(started <= 1, "%s %d was started %d times", f.kind, f.id, started)
 		x.check(started == good+panicked+goexited, "%s %d was started %d times, and ended %d times", f.kind, f.id, started, good+panicked+goexited)
-		x.check(f.accepted || started == 0, "%s %d was refused, and ran", f.kind, f.id)
-		mayNotStart := !f.accepted || f.mayCancel || closed || f.kind == "group"
-		x.check(started == 1 || mayNotStart && f.kind != "fork", "%s %d was never started", f.kind, f.id)
+		x.check(f.accepted.Load() || started == 0, "%s %d was refused, and ran", f.kind, f.id)
+		x.check(started == 1 || !f.accepted.Load() || !f.mustRun() || closed && f.kind != "fork", "%s %d was never started", f.kind, f.id)
 		x.check(panicked == 0 || uses(x.program, stepPanic) || uses(x.program, stepGoexit), "%s %d panicked of its own", f.kind, f.id)
 		x.check(goexited == 0 || uses(x.program, stepGoexit), "%s %d ended by Goexit of its own", f.kind, f.id)
 		x.checkFuture(f, closed)
@@ -147,6 +145,9 @@ func (x *tree) verdict() []string {
 		if f.kind == "bare" {
 			handled += int64(panicked)
 		}
+	}
+	if x.shared {
+		return x.wrong
 	}
 	x.check(x.handled.Load() == handled, "the handler saw %d panics of %d", x.handled.Load(), handled)
 	if s := x.e.Stats(); uses(x.program, stepFor) { // which has children of its own
@@ -166,7 +167,7 @@ func (x *tree) checkFuture(f *fate, closed bool) {
 	var p *PanicError
 	switch {
 	case f.started.Load() == 0:
-		canceled := f.mayCancel && errors.Is(err, context.Canceled) || closed && errors.Is(err, ErrClosed)
+		canceled := f.mayCancel.Load() && errors.Is(err, context.Canceled) || closed && errors.Is(err, ErrClosed)
 		x.check(canceled, "future %d was not started, and has the error %v", f.id, err)
 	case f.returned.Load() == 1:
 		x.check(v == f.id && err == f.err, "future %d is %d, %v", f.id, v, err)

@@ -16,8 +16,10 @@ import (
 // finds, TestSoak from random numbers.
 type tree struct {
 	e       *Executor
+	data    []byte
 	program []command
 	conf    treeConfig
+	shared  bool // others use the executor too
 
 	outside crowd // goroutines of the tree that are not runners
 
@@ -129,6 +131,13 @@ const (
 	maxFates = 64
 )
 
+func newTree(data []byte) *tree {
+	x := &tree{data: data}
+	x.conf, x.program = parseTree(data)
+	x.outside.empty.L = &x.outside.mu
+	return x
+}
+
 // parseTree makes a configuration and a program from bytes. Any bytes will do.
 func parseTree(data []byte) (treeConfig, []command) {
 	at := 0
@@ -172,13 +181,17 @@ type fate struct {
 	id        int
 	kind      string
 	counted   bool // by the executor; a fork outside of a task is just a call
-	accepted  bool
-	mayCancel bool // its context is canceled
+	accepted  atomic.Bool
+	mayCancel atomic.Bool // its context is canceled
 	err       error
 	future    *Future[int]
 
 	started, returned, panicked, goexited atomic.Int32
 }
+
+// mustRun reports whether the task runs for sure, once accepted, on an executor that is not closed. Tasks of groups
+// are dropped at the first error.
+func (f *fate) mustRun() bool { return f.kind == "fork" || f.kind != "group" && !f.mayCancel.Load() }
 
 // boom is what tasks panic with.
 type boom struct{ id int }
@@ -203,7 +216,8 @@ func (x *tree) task(kind string, w where) *fate {
 	if len(x.fates) >= maxFates {
 		return nil
 	}
-	f := &fate{id: len(x.fates), kind: kind, counted: true, mayCancel: w.doomed}
+	f := &fate{id: len(x.fates), kind: kind, counted: true}
+	f.mayCancel.Store(w.doomed)
 	x.fates = append(x.fates, f)
 	return f
 }
@@ -282,8 +296,8 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 		x.group(ctx, w, child, s)
 	case stepGroupGo:
 		if f := x.task("group", w); f != nil {
-			f.accepted = w.group != nil
-			if f.accepted {
+			if w.group != nil {
+				f.accepted.Store(true)
 				child.group = w.group
 				w.group.Go(func(ctx context.Context) error { return x.start(ctx, f, child, s) })
 			}
@@ -366,10 +380,10 @@ func pause(arg int) {
 }
 
 func (x *tree) accepted(f *fate, err error) {
-	f.accepted = err == nil
+	f.accepted.Store(err == nil)
 	known := err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrQueueFull) || errors.Is(err, context.Canceled)
 	x.check(known, "a task is refused with %v", err)
-	x.check(f.accepted || f.started.Load() == 0, "a refused task was started")
+	x.check(err == nil || f.started.Load() == 0, "a refused task was started")
 }
 
 // submit starts a future. Some wait for it, with a context that may be done; some are canceled.
@@ -383,7 +397,8 @@ func (x *tree) submit(ctx context.Context, w, child where, s command) {
 		var cancel context.CancelFunc
 		parent, cancel = context.WithCancel(parent)
 		defer cancel()
-		f.mayCancel, child.doomed = true, true
+		f.mayCancel.Store(true)
+		child.doomed = true
 		if s.arg&2 != 0 {
 			cancel()
 		}
@@ -424,7 +439,8 @@ func (x *tree) fork(ctx context.Context, w, child where, s command) (join func()
 	if f == nil {
 		return nil
 	}
-	f.accepted, f.counted = true, w.inTask
+	f.accepted.Store(true)
+	f.counted = w.inTask
 	if s.arg&16 != 0 {
 		ctx = context.WithValue(ctx, treeKey{}, 0)
 	}
@@ -501,7 +517,7 @@ func (x *tree) group(ctx context.Context, w, child where, s command) {
 				if f == nil {
 					return
 				}
-				f.accepted = true
+				f.accepted.Store(true)
 				mine = append(mine, f)
 				if !yield(f) {
 					return
@@ -520,12 +536,12 @@ func (x *tree) group(ctx context.Context, w, child where, s command) {
 				break
 			}
 			fn := func(ctx context.Context) error { return body(ctx, f, child) }
-			if f.accepted = true; s.arg&8 != 0 && i > 0 {
-				f.accepted = g.TryGo(fn)
-			} else {
+			if s.arg&8 == 0 || i == 0 {
+				f.accepted.Store(true)
 				g.Go(fn)
-			}
-			if f.accepted {
+				mine = append(mine, f)
+			} else if g.TryGo(fn) {
+				f.accepted.Store(true)
 				mine = append(mine, f)
 			}
 		}
