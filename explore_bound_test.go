@@ -1,0 +1,601 @@
+package executor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+)
+
+// A model of the injector's bound and of those who wait for room: inject.go, waiter.go, submit.go, and the
+// parts of keeper.go and life.go that dismiss waiters. What happens under injector.mu is one step; what
+// comes before and after is others.
+
+const (
+	bdThreads = 6
+	bdTasks   = 5
+)
+
+var _ = mirrors(map[string]string{
+	"injector.offer":         "8f1272d29222",
+	"injector.accept":        "9282f2f60702",
+	"injector.acceptOver":    "95cbb560c641",
+	"injector.refusal":       "1af4b0900741",
+	"injector.take":          "63e6bb9d877b",
+	"injector.free":          "413e7de9623b",
+	"injector.grant":         "746c5c5ede27",
+	"injector.unreserve":     "eeaa2702c9a2",
+	"injector.bury":          "83036bde3aeb",
+	"injector.sweep":         "30c2a0246bc3",
+	"injector.dismiss":       "842945e2dd87",
+	"waiterList.push":        "d7dc613f4750",
+	"waiterList.remove":      "6a39913ed389",
+	"Executor.admit":         "244b7322553d",
+	"Executor.waitForRoom":   "10eea7907718",
+	"Executor.reserve":       "efdfa5d6a9c8",
+	"Executor.requeue":       "e3c929d884a5",
+	"keeper.unstick":         "e588a566d418",
+	"Executor.closeInjector": "ae9fe32d6ae3",
+	"wakeAll":                "cfc943527569",
+})
+
+type boundState struct {
+	queue   [bdTasks]uint8 // tasks plus one
+	len     uint8
+	used    uint8
+	waiters [bdThreads]uint8 // submitters plus one, in order of arrival
+	waiting uint8
+	dead    uint8 // tasks that were claimed without their entry
+	buried  uint8
+	swept   uint8
+	moved   uint8
+	stood   uint8
+	closed  bool
+	stopped bool
+
+	subs    [bdThreads]boundSubmitter
+	others  [bdThreads]boundOther
+	places  uint8 // of held tasks
+	over    uint8 // accepted over the limit
+	taken   uint8
+	refused bool // the injector has been closed for outsiders
+}
+
+// boundSubmitter is a call of Go, or of reserve and requeue for a held task.
+type boundSubmitter struct {
+	pc     uint8
+	result uint8 // of the call
+	ready  uint8 // how often the channel was closed
+	err    uint8 // why
+	saw    bool  // a mutant's old look at closed
+}
+
+type boundOther struct {
+	pc    uint8
+	times uint8
+	wake  uint8 // granted or dismissed waiters whose channels are to be closed, one bit each
+}
+
+const (
+	bdNil = iota + 1
+	bdClosed
+	bdFull
+	bdCtx
+)
+
+var boundResults = []string{"no result", "nil", "ErrClosed", "ErrQueueFull", "ctx's error"}
+
+const (
+	bdStart = iota
+	bdOffer
+	bdAdmit
+	bdRoom
+	bdSelect
+	bdLeft
+	bdReady
+	bdRequeue
+	bdUnreserve
+	bdDone
+)
+
+// bound is a setting. Each submitter is one letter:
+//
+//	g  Go from outside        x  the same, whose ctx may end      t  TryGo
+//	c  Go from a task         s  the same, whose runner was denied a spare
+//	h  a task that a group holds back, queued later
+//
+// and so is everybody else:
+//
+//	k  a runner that takes    b  one that claims the first task elsewhere, and buries it
+//	q  closeInjector(false)   Q  closeInjector(true)              u  unstick, when the queue stands still
+type bound struct {
+	name    string
+	limit   uint8
+	subs    string
+	others  string
+	takes   uint8 // of each runner
+	most    int   // in one batch
+	bug     boundMutant
+	waiters bool // those who wait at the end are in order: nobody takes any more
+}
+
+type boundMutant struct {
+	barge          bool // accept does not look whether others wait
+	noSecondLook   bool // a waiter is listed without another try under the lock
+	lossyGrant     bool // a place is given back, and the first waiter is not granted it
+	cancelWins     bool // a waiter whose ctx is done does not look whether it was granted
+	closedOutside  bool // closed is looked at before the lock
+	keepWaiters    bool // closing does not dismiss those who wait
+	dismissOwn     bool // a drain dismisses waiting tasks
+	noCap          bool // acceptOver knows no bound
+	outsidersOver  bool // unstick lets outsiders in
+	sweepKeeps     bool // bury sweeps, and does not pass on the places
+	sweepCounts    bool // sweep does not give places back
+	grantUncounted bool // a granted place is not counted
+	grantListed    bool // a granted waiter stays listed
+	heldQueued     bool // a place for a held task queues it at once
+}
+
+func (b bound) model() *model[boundState] {
+	return &model[boundState]{
+		name:    b.name,
+		threads: len(b.subs) + len(b.others),
+		step:    b.step,
+		always:  b.always,
+		atRest:  b.atRest,
+		show: func(s *boundState, thread int) string {
+			text := ""
+			if thread < len(b.subs) {
+				text = fmt.Sprintf("submitter %c at %d", b.subs[thread], s.subs[thread].pc)
+			} else {
+				text = fmt.Sprintf("%c at %d", b.others[thread-len(b.subs)], s.others[thread-len(b.subs)].pc)
+			}
+			return fmt.Sprintf("%-20s used %d queue %v waiters %v dead %b closed %v", text, s.used, s.queue[:s.len], s.waiters[:s.waiting], s.dead, s.closed)
+		},
+	}
+}
+
+func (b *bound) own(t int) bool { return b.subs[t] == 'c' || b.subs[t] == 's' }
+
+func (s *boundState) push(task uint8) {
+	s.queue[s.len] = task + 1
+	s.len++
+}
+
+func (s *boundState) unlist(i uint8) {
+	copy(s.waiters[i:], s.waiters[i+1:])
+	s.waiting--
+	s.waiters[s.waiting] = 0
+}
+
+// grant is injector.grant.
+func (b *bound) grant(s *boundState, t int, m *move) {
+	if s.refused && !b.own(t) {
+		m.fail("L2: a task from outside is accepted after the injector was closed")
+	}
+	if !b.bug.grantUncounted {
+		s.used++
+	}
+	if b.subs[t] == 'h' && !b.bug.heldQueued {
+		s.places++
+	} else {
+		s.push(uint8(t))
+	}
+}
+
+func (b *bound) accept(s *boundState, t int, m *move) bool {
+	if s.waiting > 0 && !b.bug.barge || s.used >= b.limit && !b.sweep(s) {
+		return false
+	}
+	if s.waiting > 0 {
+		m.fail("I1: a submitter passes those who wait")
+	}
+	b.grant(s, t, m)
+	return true
+}
+
+func (b *bound) acceptOver(s *boundState, t int, m *move) bool {
+	if s.used >= 2*b.limit && !b.bug.noCap {
+		return false
+	}
+	if !b.own(t) {
+		m.fail("I2: a task from outside is accepted over the limit")
+	}
+	b.grant(s, t, m)
+	s.over++
+	return true
+}
+
+func (b *bound) sweep(s *boundState) bool {
+	if s.buried == s.swept {
+		return false
+	}
+	s.swept = s.buried
+	for i := uint8(0); i < s.len; {
+		if task := s.queue[i] - 1; s.dead>>task&1 == 0 {
+			i++
+			continue
+		}
+		s.taken |= 1 << (s.queue[i] - 1)
+		copy(s.queue[i:], s.queue[i+1:])
+		s.len--
+		s.queue[s.len] = 0
+		if !b.bug.sweepCounts {
+			s.used--
+		}
+	}
+	return s.used < b.limit
+}
+
+// free is injector.free; it returns the granted waiters.
+func (b *bound) free(s *boundState, n uint8, m *move) (granted uint8) {
+	s.used -= n
+	for s.used < b.limit && s.waiting > 0 && !b.bug.lossyGrant {
+		t := int(s.waiters[0] - 1)
+		if !b.bug.grantListed {
+			s.unlist(0)
+		}
+		b.grant(s, t, m)
+		granted |= 1 << t
+		if b.bug.grantListed {
+			break
+		}
+	}
+	return granted
+}
+
+func (b *bound) refusal(s *boundState, t int) uint8 {
+	if s.stopped || s.closed && !b.own(t) {
+		return bdClosed
+	}
+	return 0
+}
+
+func (b *bound) listed(s *boundState, t int) (int, bool) {
+	i := slices.Index(s.waiters[:s.waiting], uint8(t)+1)
+	return i, i >= 0
+}
+
+func (b *bound) step(s *boundState, t int, m *move) bool {
+	if t >= len(b.subs) {
+		return b.other(s, t-len(b.subs), m)
+	}
+	sub := &s.subs[t]
+	kind := b.subs[t]
+	ends := func(result uint8) {
+		if sub.result != 0 {
+			m.fail("a call of Go ends twice")
+		}
+		sub.result, sub.pc = result, bdDone
+	}
+	// A reserved place is used later, and requeue may find the injector stopped.
+	accepted := func() {
+		if ends(bdNil); kind == 'h' {
+			sub.pc = bdRequeue
+		}
+	}
+	refusal := func() uint8 {
+		if b.bug.closedOutside {
+			if sub.saw {
+				return bdClosed
+			}
+			return 0
+		}
+		return b.refusal(s, t)
+	}
+	look := func(next uint8) bool { // only for a mutant: a step of its own
+		if sub.pc == next || !b.bug.closedOutside {
+			return false
+		}
+		sub.saw, sub.pc = b.refusal(s, t) != 0, next
+		return true
+	}
+	switch sub.pc {
+	case bdStart:
+		if look(bdAdmit) {
+			return true
+		}
+		if kind == 'g' || kind == 'x' || kind == 't' { // offer
+			if !s.closed && s.used < b.limit && s.waiting == 0 {
+				b.grant(s, t, m)
+				ends(bdNil)
+			} else {
+				sub.pc = bdAdmit
+			}
+			return true
+		}
+		sub.pc = bdAdmit
+		fallthrough
+	case bdAdmit: // admit
+		err := refusal()
+		switch {
+		case err != 0:
+			ends(err)
+		case b.accept(s, t, m):
+			accepted()
+		case kind == 't':
+			ends(bdFull)
+		default:
+			sub.pc = bdRoom
+		}
+		return true
+	case bdRoom: // waitForRoom, under the lock
+		err := refusal()
+		switch {
+		case err != 0:
+			ends(err)
+		case !b.bug.noSecondLook && b.accept(s, t, m):
+			accepted()
+		case b.own(t) && (kind == 's' || s.stood == s.moved+1):
+			if b.acceptOver(s, t, m) {
+				accepted()
+			} else {
+				ends(bdFull)
+			}
+		default:
+			s.waiters[s.waiting] = uint8(t) + 1
+			s.waiting++
+			sub.pc = bdSelect
+		}
+		return true
+	case bdSelect:
+		n := 0
+		if sub.ready > 0 {
+			n++
+		}
+		if kind == 'x' {
+			n++
+		}
+		if n == 0 {
+			return false
+		}
+		if m.pick(n) == 1 || sub.ready == 0 {
+			sub.pc = bdLeft
+			return true
+		}
+		sub.pc = bdReady
+		fallthrough
+	case bdReady:
+		if sub.ready == 0 {
+			return false
+		}
+		if sub.err != 0 {
+			ends(sub.err)
+		} else {
+			accepted()
+		}
+		return true
+	case bdLeft: // its ctx is done
+		if i, ok := b.listed(s, t); ok {
+			s.unlist(uint8(i))
+			ends(bdCtx)
+		} else if b.bug.cancelWins {
+			ends(bdCtx)
+		} else {
+			sub.pc = bdReady
+		}
+		return true
+	case bdRequeue: // its group has a permit
+		if sub.pc = bdDone; s.stopped {
+			sub.pc = bdUnreserve
+			return true
+		}
+		s.push(uint8(t))
+		s.places--
+		return true
+	case bdUnreserve:
+		s.places--
+		s.taken |= 1 << t // it was dropped
+		s.moved++
+		if b.free(s, 1, m) != 0 {
+			m.fail("L2: a stopped injector grants a place")
+		}
+		sub.pc = bdDone
+		return true
+	}
+	return false
+}
+
+// other is everybody who is not a submitter. Waiters are woken after the lock is released, one by one.
+func (b *bound) other(s *boundState, i int, m *move) bool {
+	o := &s.others[i]
+	if o.wake != 0 {
+		for t := range b.subs {
+			if o.wake>>t&1 != 0 {
+				o.wake &^= 1 << t
+				if s.subs[t].ready++; s.subs[t].ready > 1 {
+					m.fail("a waiter's channel is closed twice")
+				}
+				return true
+			}
+		}
+	}
+	dismiss := func(which func(t int) (bool, uint8)) {
+		for at := uint8(0); at < s.waiting; {
+			t := int(s.waiters[at] - 1)
+			ok, err := which(t)
+			if !ok {
+				at++
+				continue
+			}
+			s.unlist(at)
+			s.subs[t].err = err
+			o.wake |= 1 << t
+		}
+	}
+	switch b.others[i] {
+	case 'k':
+		if s.len == 0 || o.times == b.takes {
+			return false
+		}
+		o.times++
+		n := uint8(min(b.most, int(s.len)/2+1, int(s.len)))
+		for range n {
+			task := s.queue[0] - 1
+			copy(s.queue[:], s.queue[1:])
+			s.len--
+			s.queue[s.len] = 0
+			if s.taken>>task&1 != 0 {
+				m.fail("I1: task %d is taken twice", task)
+			}
+			s.taken |= 1 << task
+		}
+		s.moved += n
+		o.wake = b.free(s, n, m)
+		return true
+	case 'b':
+		switch o.pc {
+		case 0: // somebody claims the task
+			if s.len == 0 {
+				return false
+			}
+			s.dead |= 1 << (s.queue[0] - 1)
+		case 1:
+			s.buried++
+		case 2: // bury, under the lock
+			if s.waiting > 0 {
+				b.sweep(s)
+				if !b.bug.sweepKeeps {
+					o.wake = b.free(s, 0, m)
+				}
+			}
+		default:
+			return false
+		}
+		o.pc++
+		return true
+	case 'q', 'Q':
+		everybody := b.others[i] == 'Q'
+		if o.pc > 0 {
+			return false
+		}
+		o.pc++
+		s.closed, s.refused = true, true
+		s.stopped = s.stopped || everybody
+		if !b.bug.keepWaiters {
+			dismiss(func(t int) (bool, uint8) { return everybody || !b.own(t) || b.bug.dismissOwn, bdClosed })
+		}
+		return true
+	case 'u':
+		tasks := false
+		for _, w := range s.waiters[:s.waiting] {
+			tasks = tasks || b.own(int(w)-1)
+		}
+		if o.pc > 0 || !tasks {
+			return false
+		}
+		o.pc++
+		s.stood = s.moved + 1
+		dismiss(func(t int) (bool, uint8) {
+			switch {
+			case !b.own(t) && !b.bug.outsidersOver:
+				return false, 0
+			case b.acceptOver(s, t, m):
+				return true, 0
+			}
+			return true, bdFull
+		})
+		return true
+	}
+	panic("nobody of that kind")
+}
+
+// always: I1 and I2.
+func (b *bound) always(s *boundState) string {
+	switch {
+	case s.used != s.len+s.places:
+		return fmt.Sprintf("I1: %d places are counted, %d tasks are queued and %d held", s.used, s.len, s.places)
+	case s.used > b.limit+s.over:
+		return fmt.Sprintf("I1: %d places are taken, the limit is %d", s.used, b.limit)
+	case s.used > 2*b.limit:
+		return fmt.Sprintf("I2: %d places are taken, twice the limit is %d", s.used, 2*b.limit)
+	case s.waiting > 0 && s.used < b.limit:
+		return "I1: somebody waits beside a free place"
+	}
+	return ""
+}
+
+func (b *bound) atRest(s *boundState) string {
+	queued := uint8(0)
+	for _, task := range s.queue[:s.len] {
+		queued |= 1 << (task - 1)
+	}
+	for t := range b.subs {
+		sub := &s.subs[t]
+		_, listed := b.listed(s, t)
+		in := (queued|s.taken)>>t&1 != 0
+		if sub.result == 0 {
+			switch {
+			case !listed:
+				return fmt.Sprintf("submitter %d waits, and is on no list", t)
+			case s.refused && !b.own(t) || s.stopped:
+				return fmt.Sprintf("L2: submitter %d waits for a closed injector", t)
+			case s.dead&queued != 0 && s.buried > 0:
+				return fmt.Sprintf("I1: submitter %d waits beside a dead entry", t)
+			case !b.waiters:
+				return fmt.Sprintf("submitter %d waits for ever", t)
+			}
+			continue
+		}
+		if sub.result == bdClosed && b.own(t) && !s.stopped {
+			return fmt.Sprintf("L2: a drain refuses task %d, whose parent is in flight", t)
+		}
+		if listed || in != (sub.result == bdNil) {
+			return fmt.Sprintf("I1: submitter %d got %s; queued or taken: %v, listed: %v", t, boundResults[sub.result], in, listed)
+		}
+	}
+	return ""
+}
+
+var boundSettings = []bound{
+	{name: "three wait for one place", limit: 1, subs: "ggg", others: "k", takes: 3, most: 1},
+	{name: "two takers", limit: 1, subs: "gggg", others: "kk", takes: 4, most: 2},
+	{name: "batches", limit: 2, subs: "ggggt", others: "k", takes: 5, most: 3},
+	{name: "a waiter's ctx ends", limit: 1, subs: "gxg", others: "k", takes: 3, most: 1},
+	{name: "all ctx end", limit: 1, subs: "xxx", others: "kk", takes: 3, most: 1},
+	{name: "close", limit: 1, subs: "ggg", others: "kq", takes: 3, most: 1},
+	{name: "close and ctx", limit: 1, subs: "gxc", others: "kqk", takes: 3, most: 1},
+	{name: "stop", limit: 1, subs: "gcx", others: "kqQ", takes: 3, most: 1},
+	{name: "a queue that stands still", limit: 1, subs: "gccc", others: "u", waiters: true},
+	{name: "still, with outsiders", limit: 1, subs: "ggcs", others: "ku", takes: 4, most: 1, waiters: true},
+	{name: "no spares", limit: 1, subs: "gsss", others: "", waiters: true},
+	{name: "a claimed task", limit: 1, subs: "ggg", others: "bk", takes: 1, most: 1, waiters: true},
+	{name: "two claimed tasks", limit: 2, subs: "gggg", others: "bbk", takes: 1, most: 1, waiters: true},
+	{name: "held tasks", limit: 1, subs: "hgh", others: "k", takes: 3, most: 1},
+	{name: "held tasks, stop", limit: 2, subs: "hhg", others: "kQ", takes: 3, most: 1},
+}
+
+func TestExploreBound_EveryInterleavingKeepsI1I2(t *testing.T) {
+	total := 0
+	for _, b := range boundSettings {
+		total += mustHold(t, b.model())
+	}
+	t.Logf("%d states", total)
+}
+
+func TestExploreBound_FindsMutants(t *testing.T) {
+	mutants := map[string]boundMutant{
+		"accept does not look who waits":           {barge: true},
+		"a waiter is listed without a second look": {noSecondLook: true},
+		"a freed place is not granted":             {lossyGrant: true},
+		"a canceled waiter ignores its grant":      {cancelWins: true},
+		"closed is checked before the lock":        {closedOutside: true},
+		"closing leaves the waiters":               {keepWaiters: true},
+		"acceptOver has no bound":                  {noCap: true},
+		"unstick lets outsiders in":                {outsidersOver: true},
+		"bury keeps the places it swept":           {sweepKeeps: true},
+		"sweep does not count":                     {sweepCounts: true},
+		"a granted place is not counted":           {grantUncounted: true},
+		"a granted waiter stays listed":            {grantListed: true},
+		"a held task is queued at once":            {heldQueued: true},
+		"a drain refuses waiting tasks":            {dismissOwn: true},
+	}
+	for _, name := range slices.Sorted(maps.Keys(mutants)) {
+		var models []*model[boundState]
+		for _, b := range boundSettings {
+			b.bug = mutants[name]
+			models = append(models, b.model())
+		}
+		mustFail(t, name, models...)
+	}
+}
