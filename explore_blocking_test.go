@@ -7,6 +7,7 @@ import (
 
 // Settings of the pool in which tasks block: "Blocking" in ARCHITECTURE.md.
 var blockingSettings = []pool{
+	{name: "free for a moment", slots: 2, runners: 3, credits: 1, running: 2, tasks: []string{"Bw2l", "Tlz", ""}, outside: []string{"2"}},
 	{name: "earlier work", slots: 1, runners: 2, credits: 1, tasks: []string{"p1ew1l", ""}, outside: []string{"0"}},
 	{name: "no spares", slots: 1, runners: 1, credits: 0, tasks: []string{"el", ""}, outside: []string{"0", "1"}},
 	{name: "a spare for each", slots: 1, runners: 3, credits: 2, running: 1, tasks: []string{"Bw1l", "el"}, outside: []string{"1"}},
@@ -18,7 +19,6 @@ var blockingSettings = []pool{
 	{name: "surplus submits", slots: 1, runners: 2, credits: 1, tasks: []string{"elp2", "", ""}, outside: []string{"0", "1"}},
 	{name: "twice", slots: 1, runners: 2, credits: 1, tasks: []string{"elel", ""}, outside: []string{"0", "1"}},
 	{name: "surplus blocks again", slots: 1, runners: 3, credits: 2, running: 1, tasks: []string{"elew1l", ""}, outside: []string{"1"}},
-	{name: "free for a moment", slots: 2, runners: 3, credits: 1, running: 2, tasks: []string{"Bw2l", "Tlz", ""}, outside: []string{"2"}},
 	{name: "one spare for two", slots: 2, runners: 3, credits: 1, running: 2, tasks: []string{"Bw2l", "Bl", ""}, outside: []string{"2"}},
 }
 
