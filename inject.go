@@ -249,6 +249,15 @@ func (q *injector) sweep() bool {
 	return q.used < q.limit
 }
 
+// purge lets go of what is left after the end: dead entries, which nobody is going to meet, and the last parent.
+func (q *injector) purge() {
+	q.mu.Lock()
+	q.queue.filter(func(en entry) bool { return !q.discards(en) })
+	q.used = q.queue.len // no task is held back any more
+	q.unlock()
+	q.forget()
+}
+
 // discards reports whether en is dead, and then takes it off the count of dead entries.
 func (q *injector) discards(en entry) bool {
 	if !en.dead() {

@@ -40,3 +40,20 @@ func TestClose_TakesDeadEntriesOffTheirCount(t *testing.T) {
 	require.Zero(t, e.inject.dead.Load())
 	free()
 }
+
+// TestShutdown_LeavesNothingInTheQueue: found by FuzzTree and TestSoak. The last task may be canceled, and leave a
+// dead entry, when no runner is going to look any more; and a runner that ends by Goexit does not park again.
+func TestShutdown_LeavesNothingInTheQueue(t *testing.T) {
+	e := newTested(t)
+	q := &e.inject
+	q.originOf(context.WithValue(context.Background(), treeKey{}, 1))
+	last := newNumbered(0)
+	last.gone = true
+	q.mu.Lock()
+	q.queue.push(entry{of: &last.origin})
+	q.used++
+	q.dead.Add(1)
+	q.unlock()
+	require.NoError(t, e.Shutdown(context.Background()))
+	require.NoError(t, validate(e))
+}

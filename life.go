@@ -233,6 +233,7 @@ func (e *Executor) finish() {
 	}
 	e.keeper.poke()
 	e.group.Wait()
+	e.inject.purge()
 	e.sizer.reader.close()
 	if err := e.metrics(); err != nil {
 		e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
