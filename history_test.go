@@ -1,0 +1,191 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestHistories_Record writes what the injector and the deque answered to goroutines that used them at once, to the
+// file that EXECUTOR_TEST_HISTORIES names. The module in internal/lincheck runs it, and checks that there is an
+// order in which the answers are right. It is a module of its own, so that porcupine is not required of those who
+// import this one, and it reads a file, because it can not see the types; so what it checks is the code itself and
+// not a copy.
+func TestHistories_Record(t *testing.T) {
+	name := os.Getenv("EXECUTOR_TEST_HISTORIES")
+	if name == "" {
+		t.Skip("EXECUTOR_TEST_HISTORIES is not set")
+	}
+	file, err := os.Create(name)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	out := json.NewEncoder(file)
+	for range 300 {
+		require.NoError(t, out.Encode(dequeHistory(rng)))
+		require.NoError(t, out.Encode(injectorHistory(t, rng)))
+	}
+}
+
+// history is what one structure was asked and answered. Kept in step with internal/lincheck.
+type history struct {
+	Kind  string     `json:"kind"`
+	Limit int        `json:"limit"` // of the injector
+	Ops   []answered `json:"ops"`
+}
+
+// answered is one call. Call and Return are from one counter, so their order is the order in time.
+type answered struct {
+	Client int    `json:"client"`
+	Call   int64  `json:"call"`
+	Return int64  `json:"return"`
+	Op     string `json:"op"`
+	Arg    int    `json:"arg"`
+	Result string `json:"result"`
+	IDs    []int  `json:"ids,omitempty"`
+}
+
+// recorder collects the calls of several goroutines.
+type recorder struct {
+	clock   atomic.Int64
+	clients [][]answered
+	wg      sync.WaitGroup
+}
+
+// client runs steps on a goroutine of its own. Each step makes one call.
+func (h *recorder) client(rng *rand.Rand, n int, step func(rng *rand.Rand) answered) {
+	id := len(h.clients)
+	h.clients = append(h.clients, nil)
+	own := rand.New(rand.NewPCG(rng.Uint64(), 0))
+	h.wg.Add(1)
+	go func() {
+		defer h.wg.Done()
+		var ops []answered
+		for range n {
+			for range own.IntN(4) {
+				runtime.Gosched()
+			}
+			call := h.clock.Add(1)
+			op := step(own)
+			op.Client, op.Call, op.Return = id, call, h.clock.Add(1)
+			ops = append(ops, op)
+		}
+		h.clients[id] = ops
+	}()
+}
+
+func (h *recorder) history(kind string, limit int) history {
+	h.wg.Wait()
+	all := history{Kind: kind, Limit: limit}
+	for _, ops := range h.clients {
+		all.Ops = append(all.Ops, ops...)
+	}
+	return all
+}
+
+func one(op string, en entry, ok bool) answered {
+	if !ok {
+		return answered{Op: op, Result: "empty"}
+	}
+	return answered{Op: op, Result: "ok", IDs: []int{idOf(en)}}
+}
+
+func dequeHistory(rng *rand.Rand) history {
+	d := &deque{}
+	d.startAt(dequeStarts[rng.IntN(len(dequeStarts))])
+	h := &recorder{clients: make([][]answered, 0, 3)}
+	next := 0
+	h.client(rng, 24, func(rng *rand.Rand) answered {
+		switch rng.IntN(8) {
+		case 0, 1, 2, 3:
+			d.push(entryOf(next))
+			next++
+			return answered{Op: "push", Arg: next - 1, Result: "ok"}
+		case 4, 5:
+			en, ok := d.pop()
+			return one("pop", en, ok)
+		case 6:
+			en, ok := d.popHead()
+			return one("popHead", en, ok)
+		}
+		most := 1 + rng.IntN(4)
+		at, n := d.claimNewest(most)
+		op := answered{Op: "claimNewest", Arg: most, Result: "ok"}
+		for i := range n {
+			op.IDs = append(op.IDs, idOf(d.clear(at+i)))
+		}
+		return op
+	})
+	for range 2 {
+		h.client(rng, 8, func(*rand.Rand) answered {
+			for {
+				en, ok, more := d.take()
+				if ok || !more {
+					return one("take", en, ok)
+				}
+			}
+		})
+	}
+	return h.history("deque", 0)
+}
+
+func injectorHistory(t *testing.T, rng *rand.Rand) history {
+	limit := 1 + rng.IntN(3)
+	e, free := busy(t, WithQueueLimit(limit))
+	h := &recorder{clients: make([][]answered, 0, 5)}
+	var ids atomic.Int64
+	put := func(rng *rand.Rand) answered {
+		id := int(ids.Add(1))
+		op := answered{Op: "put", Arg: id}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(200))*time.Microsecond)
+		defer cancel()
+		err := e.admit(nil, ctx, entryOf(id), rng.IntN(2) == 0, placeQueued)
+		switch {
+		case err == nil:
+			op.Result = "ok"
+		case errors.Is(err, ErrQueueFull):
+			op.Result = "full"
+		case errors.Is(err, ErrClosed):
+			op.Result = "closed"
+		default:
+			op.Result = "canceled"
+		}
+		return op
+	}
+	take := func(*rand.Rand) answered {
+		en, ok, _ := e.inject.take(&deque{}, 1, 1)
+		if ok {
+			e.outside.canceled.Add(1) // or the executor would wait for it
+		}
+		return one("take", en, ok)
+	}
+	for range 2 {
+		h.client(rng, 7, put)
+		h.client(rng, 7, take)
+	}
+	h.client(rng, 1, func(rng *rand.Rand) answered {
+		for range rng.IntN(200) {
+			runtime.Gosched()
+		}
+		e.closeInjector(false)
+		return answered{Op: "close", Result: "ok"}
+	})
+	all := h.history("injector", limit)
+	for take(nil).Result == "ok" {
+	}
+	free()
+	require.NoError(t, e.Close())
+	return all
+}
