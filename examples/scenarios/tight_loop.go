@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/seed-97bda89a/executor"
+)
+
+// One of the tasks loops for long, and there is one worker. Everybody else waits until the loop is over.
+var tightLoop = scenario{
+	name: "tight-loop",
+	explain: "A task that loops on the only worker keeps all others waiting; with a Checkpoint in the loop they get their " +
+		"turn after a time slice, and without it the stall report names the line that loops.",
+	before: tightLoopBefore, beforeWith: "one worker, tasks from a channel",
+	after: tightLoopAfter, afterWith: "one slot, Checkpoint in the loop",
+}
+
+const (
+	tightLoopWait   = "longest wait of a short task"
+	tightLoopReport = "line that the report names"
+)
+
+// tightLoopLoad is a loop of 1.5 s among 50 tasks of 1 ms.
+const (
+	tightLoopTime  = 1500 * time.Millisecond
+	tightLoopShort = 50
+)
+
+func tightLoopBefore(t *trial) (values, error) {
+	tasks := make(chan func(), 100)
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for task := range tasks {
+			task()
+		}
+	})
+	defer worker.Wait()
+	defer close(tasks)
+
+	var waits longest
+	var all sync.WaitGroup
+	all.Add(1 + tightLoopShort)
+	tasks <- func() {
+		defer all.Done()
+		t.run("the loop", func() {
+			for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); {
+				spin(100 * time.Microsecond)
+			}
+		})
+	}
+	for range tightLoopShort {
+		queued := time.Now()
+		tasks <- func() {
+			defer all.Done()
+			waits.see(time.Since(queued))
+			t.run("short tasks", func() { spin(time.Millisecond) })
+		}
+	}
+	all.Wait()
+	return values{duration(tightLoopWait, waits.get())}, nil
+}
+
+func tightLoopAfter(t *trial) (values, error) {
+	waits, err := tightLoopWithCheckpoint(t)
+	if err != nil {
+		return nil, err
+	}
+	line, err := tightLoopReported(t.ctx)
+	return values{duration(tightLoopWait, waits), note(tightLoopReport, line)}, err
+}
+
+func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
+	exec, err := executor.New(executor.WithName("tight-loop"), executor.WithSlots(1))
+	if err != nil {
+		return 0, err
+	}
+	defer exec.Close()
+	var waits longest
+	group := exec.NewGroup(t.ctx)
+	started := make(chan struct{})
+	group.Go(func(ctx context.Context) (err error) {
+		t.run("the loop", func() {
+			close(started)
+			for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end) && err == nil; {
+				spin(100 * time.Microsecond)
+				t.rest(func() { err = executor.Checkpoint(ctx) })
+			}
+		})
+		return err
+	})
+	<-started // or the newest task might come first
+	for range tightLoopShort {
+		queued := time.Now()
+		group.Go(func(context.Context) error {
+			waits.see(time.Since(queued))
+			t.run("short tasks", func() { spin(time.Millisecond) })
+			return nil
+		})
+	}
+	err = group.Wait()
+	return waits.get(), err
+}
+
+var loopLine = regexp.MustCompile(`tight_loop\.go:\d+`)
+
+// tightLoopReported loops without a Checkpoint until the stall report says where.
+func tightLoopReported(ctx context.Context) (string, error) {
+	reports := make(chan executor.StallInfo, 1)
+	exec, err := executor.New(executor.WithName("tight-loop-stall"), executor.WithSlots(1),
+		executor.WithOnStall(func(s executor.StallInfo) {
+			select {
+			case reports <- s:
+			default: // one is enough
+			}
+		}))
+	if err != nil {
+		return "", err
+	}
+	defer exec.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	loops := func(context.Context) {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				spin(100 * time.Microsecond)
+			}
+		}
+	}
+	if err := exec.Go(ctx, loops); err != nil {
+		return "", err
+	}
+	if err := exec.Go(ctx, func(context.Context) {}); err != nil { // it has to wait for the loop
+		return "", err
+	}
+	for {
+		select {
+		case s := <-reports:
+			if line := loopLine.FindString(s.Stack); line != "" {
+				return line, nil
+			}
+		case <-time.After(20 * time.Second):
+			return "", fmt.Errorf("nothing was reported")
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/petermattis/goid"
+)
+
+// timeline records what each goroutine of one side did when. Every goroutine that calls run has a row, whether it is
+// a worker of a pool, a runner of the executor or a goroutine with one task. A call costs two readings of the clock
+// and an uncontended lock, about 150 ns in all; wrap a stretch of work, not a loop's body.
+type timeline struct {
+	rows sync.Map // of *recording, by the number of the goroutine
+
+	mu     sync.Mutex
+	start  time.Time
+	labels []string
+	all    []*recording
+}
+
+// What a span can be besides a label, whose number is 0 or more.
+const (
+	idle    = -1
+	blocked = -2
+)
+
+// merged is how close two spans of one kind must be to become one: too short to see, and it bounds what is kept.
+const merged = 20 * time.Microsecond
+
+type span struct {
+	kind       int // the number of a label, or blocked; idle is where no span is
+	begin, end time.Duration
+}
+
+// recording is the row of one goroutine.
+type recording struct {
+	mu     sync.Mutex // only the goroutine itself writes; picture reads at the end
+	spans  []span
+	doing  []int // what it is in the middle of, the innermost last
+	since  time.Duration
+	labels map[string]int // the timeline's, without its lock
+}
+
+func newTimeline() *timeline { return &timeline{start: time.Now()} }
+
+// begin throws away what was recorded before: the preparations are not part of the picture.
+func (tl *timeline) begin() {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.start, tl.all = time.Now(), nil
+	tl.rows.Clear()
+}
+
+// run calls fn, and shows it in the colour of the label on the row of the calling goroutine. Calls may be nested: the
+// inner one interrupts the outer one.
+func (tl *timeline) run(label string, fn func()) {
+	r := tl.recording()
+	r.enter(tl, r.number(tl, label))
+	defer r.leave(tl)
+	fn()
+}
+
+// block calls fn, which blocks, and shows that in grey.
+func (tl *timeline) block(fn func()) {
+	r := tl.recording()
+	r.enter(tl, blocked)
+	defer r.leave(tl)
+	fn()
+}
+
+// rest calls fn, in which the goroutine has nothing to do or is not given a slot, and shows that in white.
+func (tl *timeline) rest(fn func()) {
+	r := tl.recording()
+	r.enter(tl, idle)
+	defer r.leave(tl)
+	fn()
+}
+
+func (tl *timeline) recording() *recording {
+	id := goid.Get()
+	if r, ok := tl.rows.Load(id); ok {
+		return r.(*recording)
+	}
+	r := &recording{labels: map[string]int{}}
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.all = append(tl.all, r)
+	tl.rows.Store(id, r)
+	return r
+}
+
+func (r *recording) number(tl *timeline, label string) int {
+	if n, ok := r.labels[label]; ok {
+		return n
+	}
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	n := slices.Index(tl.labels, label)
+	if n < 0 {
+		n = len(tl.labels)
+		tl.labels = append(tl.labels, label)
+	}
+	r.labels[label] = n
+	return n
+}
+
+func (r *recording) enter(tl *timeline, kind int) {
+	now := time.Since(tl.start)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut(now)
+	r.doing = append(r.doing, kind)
+}
+
+func (r *recording) leave(tl *timeline) {
+	now := time.Since(tl.start)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut(now)
+	r.doing = r.doing[:len(r.doing)-1]
+}
+
+// cut ends the span that goes on, if there is one.
+func (r *recording) cut(now time.Duration) {
+	begin := r.since
+	r.since = now
+	if len(r.doing) == 0 || r.doing[len(r.doing)-1] == idle {
+		return
+	}
+	kind := r.doing[len(r.doing)-1]
+	if n := len(r.spans); n > 0 && r.spans[n-1].kind == kind && begin-r.spans[n-1].end < merged {
+		r.spans[n-1].end = now
+		return
+	}
+	r.spans = append(r.spans, span{kind, begin, now})
+}
+
+// picture is a timeline that is over.
+type picture struct {
+	labels []string
+	lanes  [][]span // a lane shows one goroutine after the other
+	took   time.Duration
+}
+
+// picture ends the recording. Goroutines may still be at work; they are not seen any more.
+func (tl *timeline) picture() picture {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	p := picture{labels: tl.labels, took: time.Since(tl.start)}
+	var rows [][]span
+	for _, r := range tl.all {
+		r.mu.Lock()
+		r.cut(p.took)
+		if len(r.spans) > 0 {
+			rows = append(rows, slices.Clone(r.spans))
+		}
+		r.mu.Unlock()
+	}
+	p.lanes = pack(rows)
+	return p
+}
+
+// pack puts goroutines that were never alive together into one lane, so that ten thousand short ones need only as
+// many lanes as there were at once.
+func pack(rows [][]span) [][]span {
+	slices.SortStableFunc(rows, func(a, b []span) int { return int(a[0].begin - b[0].begin) })
+	var lanes [][]span
+next:
+	for _, row := range rows {
+		for i, lane := range lanes {
+			if lane[len(lane)-1].end <= row[0].begin {
+				lanes[i] = append(lane, row...)
+				continue next
+			}
+		}
+		lanes = append(lanes, row)
+	}
+	return lanes
+}
+
+// working is for how long goroutines ran tasks, added up: not idle, not blocked.
+func (p picture) working() time.Duration {
+	var sum time.Duration
+	for _, lane := range p.lanes {
+		for _, s := range lane {
+			if s.kind >= 0 {
+				sum += s.end - s.begin
+			}
+		}
+	}
+	return sum
+}
