@@ -84,6 +84,7 @@ func (d *deque) pop() (entry, bool) {
 	}
 	t := d.next - 1
 	d.tail.Store(t) // pairs with the tail load in take
+	point(d1Lowered)
 	for {
 		h = d.head.Load()
 		steal, real := unpackHead(h)
@@ -99,7 +100,7 @@ func (d *deque) pop() (entry, bool) {
 		if steal == real {
 			steal = t + 1
 		}
-		if d.head.CompareAndSwap(h, packHead(steal, t+1)) {
+		if !forced(d1Last) && d.head.CompareAndSwap(h, packHead(steal, t+1)) {
 			d.tail.Store(d.next)
 			return d.clear(t), true
 		}
@@ -118,7 +119,7 @@ func (d *deque) popHead() (entry, bool) {
 		if steal == real { // no thief is between claim and release
 			steal = next
 		}
-		if d.head.CompareAndSwap(h, packHead(steal, next)) {
+		if !forced(d1Oldest) && d.head.CompareAndSwap(h, packHead(steal, next)) {
 			return d.clear(real), true
 		}
 	}
@@ -135,6 +136,7 @@ func (d *deque) claimNewest(most int) (at, n uint32) {
 	}
 	at = d.next - uint32(most)
 	d.tail.Store(at)
+	point(d1Lowered)
 	if _, real := unpackHead(d.head.Load()); int32(at-real) <= 0 {
 		d.tail.Store(d.next) // thieves came close, so there is room without this
 		return 0, 0
@@ -166,14 +168,17 @@ func (d *deque) take() (en entry, ok, more bool) {
 	if steal != real {
 		return entry{}, false, true
 	}
-	if !d.head.CompareAndSwap(h, packHead(steal, real+1)) { // claim (D1)
+	point(d1Looked)
+	if forced(d1Claim) || !d.head.CompareAndSwap(h, packHead(steal, real+1)) { // claim (D1)
 		return entry{}, false, true
 	}
+	point(d2Claimed)
 	en = d.clear(real)
+	point(d3Read)
 	for { // release: everything below real is read by now, by us or by the owner
 		h = d.head.Load()
 		_, real = unpackHead(h)
-		if d.head.CompareAndSwap(h, packHead(real, real)) {
+		if !forced(d3Release) && d.head.CompareAndSwap(h, packHead(real, real)) {
 			return en, true, false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -358,16 +359,21 @@ func functionName(fn *ast.FuncDecl) string {
 	return kind.(*ast.Ident).Name + "." + fn.Name.Name
 }
 
+// chaosCalls are the points of chaos.go among tokens. They change nothing that a model copies.
+var chaosCalls = regexp.MustCompile(`IDENT point\n\( \nIDENT \w+\n\) \n; \n\n` +
+	`|IDENT forced\n\( \nIDENT \w+\n\) \n\|\| \n|! \nIDENT forced\n\( \nIDENT \w+\n\) \n&& \n`)
+
 func hashTokens(text []byte) string {
 	var s scanner.Scanner
 	fset := token.NewFileSet()
 	s.Init(fset.AddFile("", fset.Base(), len(text)), text, nil, 0)
-	h := sha256.New()
+	var tokens strings.Builder
 	for {
 		_, tok, literal := s.Scan()
 		if tok == token.EOF {
-			return hex.EncodeToString(h.Sum(nil)[:6])
+			h := sha256.Sum256([]byte(chaosCalls.ReplaceAllString(tokens.String(), "")))
+			return hex.EncodeToString(h[:6])
 		}
-		fmt.Fprintf(h, "%s %s\n", tok, literal)
+		fmt.Fprintf(&tokens, "%s %s\n", tok, literal)
 	}
 }

@@ -104,11 +104,12 @@ func (r *runner) pushFork(n *forkNode) bool {
 		return false
 	}
 	d := &r.slot.deque
-	if d.room() == 0 {
+	if forced(i2Full) || d.room() == 0 {
 		return false
 	}
 	n.slot, n.at = r.slot, d.next
 	d.push(entry{of: &n.origin})
+	point(p1Published)
 	r.e.notify()
 	return true
 }
@@ -152,6 +153,7 @@ func (f *forked[T]) takeBack(r *runner, use uint64) bool {
 	if !ok {
 		return false
 	}
+	point(f1Popped)
 	if en.of != &f.origin {
 		r.slot.push(en)
 		r.e.notify() // nobody could see it for a moment (P4)
@@ -186,6 +188,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 		if state&forkOrphan == 0 {
 			r.count.submitted.inc() // as whoever starts a child does (L3)
 		}
+		point(l3Counted)
 		if f.state.CompareAndSwap(state, state|forkRunning|forkJoined) {
 			break
 		}
@@ -242,6 +245,7 @@ func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
 		}
 		f.signal = r.signal
 	}
+	point(f1Joined)
 	if f.state.Or(forkAwaited)&forkPhase == forkDone { // pairs with finish
 		return
 	}

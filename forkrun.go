@@ -14,6 +14,7 @@ func (f *forked[T]) execute(r *runner) {
 		if state&forkOrphan == 0 {
 			r.count.submitted.inc() // before it runs, and while its task is in flight (L3)
 		}
+		point(l3Counted)
 		if f.state.CompareAndSwap(state, state|forkRunning) {
 			f.run(r)
 			return
@@ -121,9 +122,11 @@ func (f *forkNode) finish(e *Executor) {
 	failed := f.failed
 	for {
 		state := f.state.Load()
+		point(f1Ended)
 		if !f.state.CompareAndSwap(state, state&^forkPhase|forkDone) {
 			continue
 		}
+		point(f1Signal)
 		if state&forkAwaited != 0 {
 			f.signal <- struct{}{}
 		}
@@ -140,6 +143,7 @@ func (r *runner) orphan(depth int) {
 	for n := r.forks; n != nil && n.depth >= depth; n = r.forks {
 		r.closeFork(n)
 		r.count.submitted.inc() // nobody has started it, perhaps: then its task counts it (L3)
+		point(l3Counted)
 		state := n.state.Or(forkOrphan)
 		if state&forkPhase != forkQueued {
 			r.count.submitted.undo()

@@ -139,6 +139,7 @@ func (p *promise) left(*runner) {}
 // finish publishes the result: phase first, then the channel.
 func (p *promise) finish() {
 	p.phase.Store(promiseDone)
+	point(w1Done)
 	if c := p.ch.Swap(closedChan); c != nil && c != closedChan {
 		close(*c)
 	}

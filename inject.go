@@ -120,6 +120,7 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok, published b
 	q.moved += uint64(n)
 	granted := q.free(freed)
 	q.unlock()
+	point(i1Granted)
 	wakeAll(granted)
 	return first, true, rest > 0 || granted != nil
 }
@@ -210,6 +211,7 @@ func (q *injector) unreserve() bool {
 	q.moved++
 	granted := q.free(1)
 	q.unlock()
+	point(i1Granted)
 	wakeAll(granted)
 	return granted != nil
 }
@@ -219,6 +221,7 @@ func (q *injector) unreserve() bool {
 func (q *injector) bury() bool {
 	q.dead.Add(1)
 	q.buried.Add(1)
+	point(i1Dead)
 	q.mu.Lock()
 	if q.waiters.len == 0 {
 		q.mu.Unlock()

@@ -55,6 +55,7 @@ func (e *Executor) quiescent() bool {
 	if s.ended() != s.Submitted {
 		return false
 	}
+	point(l1Summed)
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
 	return e.inject.waiters.len == 0
@@ -70,6 +71,7 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 	}
 	e.quiet.waiters[c] = struct{}{}
 	e.quiet.mu.Unlock()
+	point(l1Wanted)
 	e.checkQuiet()
 	_, err := currentRunner(context.Background()).await(ctx, c, nil) // a task of another executor, perhaps
 	e.quiet.mu.Lock()
@@ -134,6 +136,7 @@ func (e *Executor) closeInjector(everybody bool) {
 	q.stopped = q.stopped || everybody
 	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
 	q.mu.Unlock()
+	point(l2Closed)
 	wakeAll(refused)
 	e.checkQuiet()
 }
@@ -159,6 +162,7 @@ func (e *Executor) stop() {
 			}
 		}
 	}
+	point(l2Dropping)
 	q := &e.inject
 	q.mu.Lock()
 	var queued []entry
@@ -221,6 +225,7 @@ func (e *Executor) end(ctx context.Context) error {
 func (e *Executor) finish() {
 	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
 	e.links.close()
+	point(l2Ending)
 	e.idle.mu.Lock()
 	e.word.Or(ended)
 	var parked []*runner

@@ -86,6 +86,7 @@ func (l *runnerList) pop() *runner {
 // look for the task. In a busy executor it is one load.
 func (e *Executor) notify() {
 	word := e.word.Load() // pairs with the state changes of startSearching, found and park
+	point(p1Looked)
 	if word&searchingMask != 0 {
 		return
 	}
@@ -143,6 +144,7 @@ func (e *Executor) staffLocked(s *slot, byRunner bool) {
 		}
 	}
 	e.idle.mu.Unlock()
+	point(p1Token)
 	switch {
 	case r != nil:
 		r.token <- s
@@ -188,7 +190,7 @@ func (e *Executor) rest() bool {
 func (e *Executor) startSearching() bool {
 	for {
 		word, slots := e.word.Load(), len(*e.slots.Load())
-		if 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
+		if forced(p2Search) || 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
 			return false
 		}
 		if e.word.CompareAndSwap(word, word+oneSearching) {
@@ -199,7 +201,9 @@ func (e *Executor) startSearching() bool {
 
 // found ends the caller's search. The last searcher to find work passes the search on (P3).
 func (e *Executor) found() {
-	if word := e.word.Add(^uint64(oneSearching - 1)); searching(word) == 0 && e.hasWork() {
+	word := e.word.Add(^uint64(oneSearching - 1))
+	point(p3Found)
+	if searching(word) == 0 && e.hasWork() {
 		e.notify()
 	}
 }
@@ -243,7 +247,9 @@ func (r *runner) park(search bool) bool {
 	timed := e.idle.live > e.slotCount()
 	e.idle.mu.Unlock()
 
-	r.returnCredit()         // only now: a runner that is not parked has a slot or a credit (B5)
+	point(b5Gave)
+	r.returnCredit() // only now: a runner that is not parked has a slot or a credit (B5)
+	point(p2Parked)
 	if gave && e.hasWork() { // always look again (P2)
 		if r.unpark() {
 			return true
@@ -275,7 +281,7 @@ func (e *Executor) giveBack(s *slot) (credit bool) {
 func (r *runner) unpark() bool {
 	e := r.e
 	e.idle.mu.Lock()
-	if r.list == nil || len(e.idle.free) == 0 {
+	if forced(p2Again) || r.list == nil || len(e.idle.free) == 0 {
 		e.idle.mu.Unlock()
 		return false
 	}
@@ -300,6 +306,7 @@ func (r *runner) sleep(timed bool) bool {
 		case s = <-r.token:
 			timer.Stop()
 		case <-timer.C:
+			point(p2Retires)
 			if r.retire() {
 				return false
 			}

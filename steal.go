@@ -89,7 +89,7 @@ var epoch = time.Now()
 // caller is counted as searching.
 func (r *runner) search() (entry, bool) {
 	for range searchPasses {
-		slots := *r.e.slots.Load()
+		slots := shuffled(*r.e.slots.Load())
 		start := int(r.random() % uint64(len(slots)))
 		for i := range slots {
 			victim := slots[(start+i)%len(slots)]

@@ -12,6 +12,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	}
 	if o := e.inject.recent.Load(); o != nil && o.plain && sameContext(o.parent, ctx) && ctx.Err() == nil {
 		if e.inject.offer(entry{fn: fn, of: o}) {
+			point(p1Published)
 			e.notify()
 			return nil
 		}
@@ -60,12 +61,14 @@ func (r *runner) pushLocal(en entry) bool {
 		return false
 	}
 	d := &r.slot.deque
-	if d.room() == 0 && r.e.inject.overflow(d, dequeCap/2) == 0 {
+	if (forced(i2Full) || d.room() == 0) && r.e.inject.overflow(d, dequeCap/2) == 0 {
 		r.e.notify() // it may have lowered the tail, and nobody could see what is above (P4)
 		return false
 	}
 	r.count.submitted.inc() // before anybody can run it (L1)
+	point(l1Counted)
 	d.push(en)
+	point(p1Published)
 	r.e.notify()
 	return true
 }
@@ -86,6 +89,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 	err := q.refusal(r != nil)
 	if err == nil && q.accept(en, want != placeQueued) {
 		q.unlock()
+		point(p1Published)
 		e.notify()
 		return nil
 	}
@@ -146,11 +150,13 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter) e
 	if w.inTask {
 		e.watch() // the keeper notices when the queue stands still
 	}
+	point(i1Waits)
 	select {
 	case <-w.ready:
 		return w.err
 	case <-ctx.Done():
 	}
+	point(i1Leaves)
 	q.mu.Lock()
 	left := w.listed
 	if left {

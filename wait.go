@@ -20,6 +20,7 @@ func (r *runner) lendWhile(wait func()) {
 	r.expose()
 	r.enter(kindWait)
 	defer r.leave()
+	point(w1Waits)
 	wait()
 }
 
@@ -66,6 +67,7 @@ func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarl
 // newest in the own deque, and goes, with any dead ones below it; otherwise it stays until it is popped
 // or the deque or the injector is short of room.
 func (r *runner) bury() {
+	point(w1Claimed)
 	if r.trim() == 0 {
 		r.e.bury()
 	} else {
@@ -84,6 +86,7 @@ func (r *runner) trim() int {
 		if !ok {
 			break
 		}
+		point(p4Hidden)
 		if !en.dead() {
 			d.push(en)
 			r.e.notify() // nobody could see it for a moment (P4)
