@@ -191,10 +191,9 @@ func public(fn *ast.FuncDecl) bool {
 }
 
 func TestDocs_TheReadmeListsTheMetrics(t *testing.T) {
-	source, err := os.ReadFile("otel.go")
-	require.NoError(t, err)
-	const metric = `executor\.[a-z]+\.[a-z]+`
-	made := matches(`(?:gauge|counter|states|observable)\("(`+metric+`)"`, string(source))
+	source := readDoc(t, "otel.go") + readDoc(t, "sample.go")
+	const metric = `executor(?:\.[a-z]+){2,}`
+	made := matches(`(?:gauge|counter|states|observable|durations)\((?:meter, )?"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)
 	require.Equal(t, made, matches("(?m)^\\| `("+metric+")` \\|", readDoc(t, "README.md")), "the table of metrics in README.md")
 }

@@ -34,6 +34,10 @@ type Executor struct {
 	rotate    atomic.Uint32       // where retakers start to look
 	seed      atomic.Uint64       // of the runners' random numbers
 
+	waits, runs histogram    // how long tasks waited and ran, of a sample
+	viewers     atomic.Int32 // how many look at the debug page: then there is a sample
+	sampler     sampler
+
 	registry registry
 	outside  outsideCounters
 	links    linkTable
@@ -69,6 +73,8 @@ func New(opts ...Option) (*Executor, error) {
 	if cfg.queueLimit == 0 {
 		e.inject.limit = 1024 * e.slotCount()
 	}
+	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
+	e.inject.due.Store(cfg.sampling > 0)
 	e.metrics = e.registerMetrics()
 
 	e.group.Add(1)

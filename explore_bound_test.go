@@ -23,7 +23,7 @@ var _ = mirrors(map[string]string{
 	"injector.refusal":       "1af4b0900741",
 	"injector.take":          "63e6bb9d877b",
 	"injector.free":          "413e7de9623b",
-	"injector.grant":         "746c5c5ede27",
+	"injector.grant":         "ee10d40d1e54",
 	"injector.unreserve":     "eeaa2702c9a2",
 	"injector.bury":          "83036bde3aeb",
 	"injector.sweep":         "30c2a0246bc3",

@@ -56,9 +56,11 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	case fn == nil:
 		return nil, errNilFunc
 	}
+	r := e.runnerOf(ctx)
+	fn = probeResult(e.probeFor(ctx, r), fn)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parentOf(ctx)}}, fn: fn}
 	f.job = f
-	if err := e.rejected(e.submit(e.runnerOf(ctx), ctx, entry{of: &f.origin}, wait)); err != nil {
+	if err := e.rejected(e.submit(r, ctx, entry{of: &f.origin}, wait)); err != nil {
 		return nil, err
 	}
 	return f, nil

@@ -112,6 +112,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		return false
 	}
 	t.guest = held
+	t.fn = g.e.probeFor(t.round.ctx, r).failing(fn)
 	var err error
 	if held {
 		err = g.hold(r, t)

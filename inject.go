@@ -22,6 +22,9 @@ type injector struct {
 	used      int // places taken, at most limit; at most twice the limit for children (I2)
 	waiters   waiterList
 	submitted uint64                 // tasks accepted here
+	sampling  uint64                 // one task in how many is measured; never changes
+	until     uint64                 // how many more until then
+	due       atomic.Bool            // the next one is to be
 	dead      atomic.Int64           // entries, here or in a deque, that were claimed elsewhere
 	buried    atomic.Uint64          // how many ever were
 	swept     uint64                 // buried at the last sweep
@@ -199,6 +202,10 @@ func (q *injector) free(n int) *waiter {
 func (q *injector) grant(en entry, held bool) {
 	q.used++
 	q.submitted++
+	if q.until--; q.until == 0 {
+		q.until = q.sampling
+		q.due.Store(true)
+	}
 	if !held {
 		q.queue.push(en)
 	}

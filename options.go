@@ -38,6 +38,7 @@ type config struct {
 	log        *slog.Logger
 	meters     metric.MeterProvider
 	tracers    trace.TracerProvider
+	sampling   uint64 // one task in how many is measured; 0: none
 	problems   []error
 
 	reader    func() *quotaReader    // newQuotaReader, except in tests
@@ -54,6 +55,7 @@ func newConfig(opts []Option) (config, error) {
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		tracers:   otel.GetTracerProvider(),
+		sampling:  defaultSampling,
 		reader:    newQuotaReader,
 		bootstrap: bootstrapQuota,
 	}

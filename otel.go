@@ -28,6 +28,7 @@ type observation struct {
 func (e *Executor) registerMetrics() (unregister func() error) {
 	meter := e.cfg.meters.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
 	b := &metricBuilder{meter: meter, name: attribute.String("executor.name", e.name)}
+	e.sampler.register(meter, b.name)
 
 	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.", func(s *Stats) int { return s.Slots })
 	b.states("executor.slot.count", "{slot}", "Slots by state.", "executor.slot.state", map[string]func(*Stats) int{
@@ -45,7 +46,6 @@ func (e *Executor) registerMetrics() (unregister func() error) {
 	b.gauge("executor.blocking.count", "{task}", "Tasks inside Blocking.", func(s *Stats) int { return s.Blocked })
 
 	b.counter("executor.task.submitted", "{task}", "Tasks accepted.", func(s *Stats) uint64 { return s.Submitted })
-	errorType := func(v string) attribute.KeyValue { return attribute.String("error.type", v) }
 	completed := b.observable("executor.task.completed", "{task}", "Tasks ended.")
 	b.observe(completed, func(s *Stats) uint64 { return s.Completed - min(s.Failed, s.Completed) })
 	b.observe(completed, func(s *Stats) uint64 { return s.Failed }, errorType("error"))
@@ -126,3 +126,5 @@ func (b *metricBuilder) observable(name, unit, description string) metric.Int64O
 func (b *metricBuilder) observe(instrument metric.Int64Observable, value func(*Stats) uint64, attrs ...attribute.KeyValue) {
 	b.set(instrument, func(s *Stats) int64 { return int64(value(s)) }, attrs...)
 }
+
+func errorType(v string) attribute.KeyValue { return attribute.String("error.type", v) }

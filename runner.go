@@ -30,6 +30,8 @@ type runner struct {
 	pops    uint32
 	tasks   uint32 // tasks so far; the labels are reset after each 64
 
+	untilSample uint64 // how many more tasks it submits until it measures one
+
 	batchTasks uint32        // tasks at the last batch
 	batchAt    time.Duration // and the time since epoch
 	taskTime   time.Duration // estimate of how long a task takes
@@ -64,7 +66,9 @@ type (
 )
 
 func newRunner(e *Executor) *runner {
-	return &runner{e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime}
+	return &runner{
+		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling,
+	}
 }
 
 // main is the life of a runner. It starts with a slot, and counted as searching.

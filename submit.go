@@ -8,9 +8,12 @@ import "context"
 // startBare submits a task of Go or TryGo.
 func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait bool) error {
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
+		if tc.r.sampleDue() {
+			fn = e.newProbe(ctx).bare(fn)
+		}
 		return e.rejected(e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait))
 	}
-	if o := e.inject.recent.Load(); o != nil && o.plain && sameContext(o.parent, ctx) && ctx.Err() == nil {
+	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && sameContext(o.parent, ctx) && ctx.Err() == nil {
 		if e.inject.offer(entry{fn: fn, of: o}) {
 			point(p1Published)
 			e.notify()
@@ -18,7 +21,9 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 		}
 	}
 	o := e.inject.originOf(parentOf(ctx))
-	err := e.submit(e.runnerOf(ctx), ctx, entry{fn: fn, of: o}, wait)
+	r := e.runnerOf(ctx)
+	fn = e.probeFor(ctx, r).bare(fn)
+	err := e.submit(r, ctx, entry{fn: fn, of: o}, wait)
 	if err != nil { // nothing may come any more that would let go of it
 		e.inject.recent.CompareAndSwap(o, nil)
 	}

@@ -1,0 +1,107 @@
+package executor
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// How long tasks wait and run. Reading the clock costs more than queueing a task, so only one task in 64
+// is measured. Its function is wrapped when it is submitted, and the wrapping remembers when that was: a
+// queue entry stays two words, and no other task pays more than a counter.
+
+// defaultSampling is one task in how many is measured. At that, two clock readings and two records of an
+// SDK are some 10 ns for each task.
+const defaultSampling = 64
+
+// sampler has the OpenTelemetry histograms of one executor.
+type sampler struct {
+	waits, runs  metric.Float64Histogram
+	ok, bad, ill []metric.RecordOption // made once: a task that ended well, with an error, by a panic
+}
+
+// WithHistogramSampling sets which share of the tasks is measured: one in n has its waiting time and its
+// run time recorded in the histograms executor.queue.wait.duration and executor.task.duration. 1 measures
+// every task, 0 none. Nothing is measured while nobody has use for it: no SDK takes the histograms, and
+// nobody looks at the debug page. A measured task costs about 0.5 µs and one allocation. Default: 64.
+func WithHistogramSampling(n int) Option {
+	return option(func(c *config) {
+		if n < 0 {
+			c.problem("WithHistogramSampling(%d): must be at least 0", n)
+		}
+		c.sampling = uint64(max(0, n))
+	})
+}
+
+// bounds of the buckets in seconds: those of the SDK are made for milliseconds.
+var bounds = []float64{10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1, 5, 10}
+
+func (s *sampler) register(meter metric.Meter, name attribute.KeyValue) {
+	s.waits = durations(meter, "executor.queue.wait.duration", "How long tasks waited to be started, of a sample.")
+	s.runs = durations(meter, "executor.task.duration", "How long tasks ran, of a sample.")
+	with := func(attrs ...attribute.KeyValue) []metric.RecordOption {
+		return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(attrs, name)...))}
+	}
+	s.ok, s.bad, s.ill = with(), with(errorType("error")), with(errorType("panic"))
+}
+
+func durations(meter metric.Meter, name, description string) metric.Float64Histogram {
+	h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
+		metric.WithExplicitBucketBoundaries(bounds...))
+	if err != nil {
+		otel.Handle(err)
+	}
+	if h == nil {
+		return noop.Float64Histogram{}
+	}
+	return h
+}
+
+// measuring reports whether anybody has use for measurements. An SDK may come and go, so this is asked
+// every time; it takes a few nanoseconds.
+func (e *Executor) measuring(ctx context.Context) bool {
+	s := &e.sampler
+	return e.viewers.Load() > 0 || s.waits.Enabled(ctx) || s.runs.Enabled(ctx)
+}
+
+// waited and ran record a measurement.
+func (e *Executor) waited(ctx context.Context, d time.Duration) {
+	e.waits.record(d)
+	if s := &e.sampler; s.waits.Enabled(ctx) {
+		s.waits.Record(ctx, d.Seconds(), s.ok...)
+	}
+}
+
+func (e *Executor) ran(ctx context.Context, d time.Duration, returned bool, err error) {
+	e.runs.record(d)
+	s := &e.sampler
+	if !s.runs.Enabled(ctx) {
+		return
+	}
+	how := s.ok
+	switch {
+	case !returned:
+		how = s.ill
+	case err != nil:
+		how = s.bad
+	}
+	s.runs.Record(ctx, d.Seconds(), how...)
+}
+
+// sampleDue counts a task that a task submits and reports whether it is one to measure.
+func (r *runner) sampleDue() bool {
+	if r.untilSample--; r.untilSample != 0 {
+		return false
+	}
+	r.untilSample = r.e.cfg.sampling
+	return true
+}
+
+// sampleDue reports whether the next task from outside is one to measure, and takes the turn.
+func (q *injector) sampleDue() bool {
+	return q.due.Load() && (q.sampling == 1 || q.due.Swap(false))
+}

@@ -1,0 +1,199 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// newMeasured makes an executor that is closed when the test ends.
+func newMeasured(t testing.TB, opts ...Option) *Executor {
+	t.Helper()
+	e, err := New(append([]Option{WithSlots(1), WithName("measured")}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
+}
+
+// newReader makes a provider with a reader that a test collects from.
+func newReader(t testing.TB, opts ...metric.Option) (*metric.ManualReader, *metric.MeterProvider) {
+	r := metric.NewManualReader()
+	mp := metric.NewMeterProvider(append([]metric.Option{metric.WithReader(r)}, opts...)...)
+	t.Cleanup(func() { require.NoError(t, mp.Shutdown(context.Background())) })
+	return r, mp
+}
+
+// collect returns the metrics of this package, by name.
+func collect(t testing.TB, r metric.Reader) map[string]metricdata.Metrics {
+	t.Helper()
+	var rm metricdata.ResourceMetrics
+	require.NoError(t, r.Collect(context.Background(), &rm))
+	all := map[string]metricdata.Metrics{}
+	for _, scope := range rm.ScopeMetrics {
+		require.Equal(t, ScopeName, scope.Scope.Name)
+		require.Equal(t, Version, scope.Scope.Version)
+		for _, m := range scope.Metrics {
+			all[m.Name] = m
+		}
+	}
+	return all
+}
+
+// histogramOf returns the points of a histogram by the error.type of each.
+func histogramOf(t testing.TB, m metricdata.Metrics) map[string]metricdata.HistogramDataPoint[float64] {
+	t.Helper()
+	require.Equal(t, "s", m.Unit)
+	points := map[string]metricdata.HistogramDataPoint[float64]{}
+	for _, p := range m.Data.(metricdata.Histogram[float64]).DataPoints {
+		kind, _ := p.Attributes.Value("error.type")
+		points[kind.AsString()] = p
+	}
+	return points
+}
+
+// runSome runs tasks of every kind that can be measured: 6 that end well, one with an error, one by a panic
+// and one by Goexit. Those of Go and TryGo come first, as a panic of theirs would crash.
+func runSome(t testing.TB, e *Executor) {
+	t.Helper()
+	ctx := context.Background()
+	require.NoError(t, e.Go(ctx, func(context.Context) {}))
+	require.NoError(t, e.TryGo(ctx, func(context.Context) {}))
+	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		if err := e.Go(ctx, func(context.Context) {}); err != nil {
+			return 0, err
+		}
+		return Fork(ctx, func(context.Context) int { return 7 }).Join(ctx), nil
+	})
+	require.NoError(t, err)
+	v, err := f.Wait(ctx)
+	require.NoError(t, err)
+	require.Equal(t, 7, v)
+	g := e.NewGroup(ctx)
+	g.Go(func(context.Context) error { return nil })
+	require.NoError(t, g.Wait())
+	for _, fn := range []func(context.Context) error{
+		func(context.Context) error { return errors.New("ordinary") },
+		func(context.Context) error { panic("boom") },
+		func(context.Context) error { runtime.Goexit(); return nil },
+	} {
+		g.Go(fn)
+		require.Error(t, g.Wait())
+	}
+	require.NoError(t, e.Quiesce(ctx))
+}
+
+func TestSampling_EveryTaskOfEveryKind(t *testing.T) {
+	r, mp := newReader(t)
+	e := newMeasured(t, WithMeterProvider(mp), WithHistogramSampling(1))
+	runSome(t, e)
+	s := e.Stats()
+	require.EqualValues(t, 9, s.Submitted)
+
+	all := collect(t, r)
+	waits := histogramOf(t, all["executor.queue.wait.duration"])
+	require.Len(t, waits, 1, "how a task ends is not known when it starts")
+	require.EqualValues(t, s.Submitted, waits[""].Count)
+	require.Equal(t, bounds, waits[""].Bounds)
+	name := attribute.String("executor.name", e.name)
+	require.Equal(t, attribute.NewSet(name), waits[""].Attributes)
+	runs := histogramOf(t, all["executor.task.duration"])
+	require.EqualValues(t, 6, runs[""].Count)
+	require.EqualValues(t, 1, runs["error"].Count)
+	require.EqualValues(t, 2, runs["panic"].Count, "a panic, and a Goexit")
+	require.Equal(t, attribute.NewSet(name, attribute.String("error.type", "panic")), runs["panic"].Attributes)
+
+	for _, h := range []*histogram{&e.waits, &e.runs} {
+		c := h.snapshot()
+		require.EqualValues(t, s.Submitted, c.count)
+	}
+}
+
+// TestSampling_MeasuresTimes holds a task back behind another one, for a while, and lets it run for a while.
+func TestSampling_MeasuresTimes(t *testing.T) {
+	const pause = 20 * time.Millisecond
+	e := newMeasured(t, WithHistogramSampling(1), WithStallDetection(false))
+	e.viewers.Add(1)
+	ctx := context.Background()
+	for range 2 {
+		require.NoError(t, e.Go(ctx, func(context.Context) { time.Sleep(pause) }))
+	}
+	require.NoError(t, e.Quiesce(ctx))
+	waits, runs := e.waits.snapshot(), e.runs.snapshot()
+	require.GreaterOrEqual(t, waits.quantile(1), pause/2, "the second waited for the first, but for the time it took to submit it")
+	require.GreaterOrEqual(t, runs.quantile(0), pause)
+}
+
+func TestSampling_OneInN(t *testing.T) {
+	const every, tasks = 8, 8000
+	for name, from := range map[string]func(t *testing.T, e *Executor){
+		"outside": func(t *testing.T, e *Executor) {
+			for range tasks {
+				require.NoError(t, e.Go(context.Background(), func(context.Context) {}))
+			}
+		},
+		"inside": func(t *testing.T, e *Executor) {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+				for range tasks {
+					_ = e.Go(ctx, func(context.Context) {})
+				}
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newMeasured(t, WithHistogramSampling(every))
+			e.viewers.Add(1)
+			from(t, e)
+			require.NoError(t, e.Quiesce(context.Background()))
+			c := e.runs.snapshot()
+			require.InDelta(t, tasks/every, float64(c.count), 2)
+		})
+	}
+}
+
+// Nobody looks: nothing is measured. Mutants: to measure as long as the option is on; to ask only once.
+func TestSampling_OnlyWhileSomebodyLooks(t *testing.T) {
+	run := func(e *Executor) uint64 {
+		before := e.runs.snapshot()
+		runSome(t, e)
+		after := e.runs.snapshot()
+		return after.count - before.count
+	}
+	t.Run("the debug page", func(t *testing.T) {
+		e := newMeasured(t, WithHistogramSampling(1))
+		require.Zero(t, run(e))
+		e.viewers.Add(1)
+		require.EqualValues(t, 9, run(e))
+		e.viewers.Add(-1)
+		require.Zero(t, run(e))
+	})
+	t.Run("a view drops the histograms", func(t *testing.T) {
+		_, mp := newReader(t, metric.WithView(metric.NewView(metric.Instrument{Name: "executor.*.duration"}, metric.Stream{Aggregation: metric.AggregationDrop{}})))
+		e := newMeasured(t, WithMeterProvider(mp), WithHistogramSampling(1))
+		require.Zero(t, run(e))
+	})
+	t.Run("switched off", func(t *testing.T) {
+		r, mp := newReader(t)
+		e := newMeasured(t, WithMeterProvider(mp), WithHistogramSampling(0))
+		e.viewers.Add(1)
+		require.Zero(t, run(e))
+		require.NotContains(t, collect(t, r), "executor.task.duration")
+	})
+}
+
+func TestSampling_RefusesNonsense(t *testing.T) {
+	_, err := New(WithHistogramSampling(-1))
+	require.ErrorContains(t, err, "WithHistogramSampling(-1)")
+	e := newMeasured(t, WithHistogramSampling(math.MaxInt))
+	e.viewers.Add(1)
+	runSome(t, e) // the first is measured, whatever the share
+	c := e.runs.snapshot()
+	require.EqualValues(t, 1, c.count)
+}
