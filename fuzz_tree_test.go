@@ -20,6 +20,7 @@ type tree struct {
 	program []command
 	conf    treeConfig
 	shared  bool // others use the executor too
+	steps   atomic.Int64
 
 	outside crowd // goroutines of the tree that are not runners
 
@@ -129,6 +130,7 @@ var leaves = []stepKind{stepBulkhead, stepYield, stepCheckpoint, stepPause, step
 const (
 	maxDepth = 5
 	maxFates = 64
+	maxSteps = 2000 // loops in loops would run for minutes
 )
 
 func newTree(data []byte) *tree {
@@ -276,6 +278,9 @@ func vary(ctx context.Context, how int) context.Context {
 
 // obey runs one command. What is to be joined later, it returns.
 func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join func()) {
+	if x.steps.Add(1) > maxSteps {
+		return nil
+	}
 	e := x.e
 	child := w
 	child.group, child.patient = nil, true

@@ -238,6 +238,9 @@ func (e *Executor) finish() {
 	}
 	e.keeper.poke()
 	e.group.Wait()
+	for _, s := range *e.slots.Load() { // dead entries may be left where the last runner called Goexit
+		e.inject.empty(&s.deque)
+	}
 	e.inject.purge()
 	e.sizer.reader.close()
 	if err := e.metrics(); err != nil {

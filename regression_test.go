@@ -188,3 +188,40 @@ func TestRegression_CanceledTaskGivesItsPlaceUpBesideHeldOnes(t *testing.T) {
 	require.NoError(t, g.Wait())
 	require.NoError(t, e.Shutdown(context.Background()))
 }
+
+// A runner that ends by Goexit leaves its slot to another one. If the executor ends at that moment there is none,
+// and a dead entry stayed on the slot's deque, with the task it belonged to. Found by the soak. The test holds
+// both at a lock that they take next, so long that sync.Mutex hands it to them in turns.
+func TestRegression_EndLeavesNoDeadEntryAfterGoexit(t *testing.T) {
+	for range 20 {
+		e, err := New(WithSlots(1), WithStallDetection(false))
+		require.NoError(t, err)
+		last := make(chan struct{})
+		require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+			canceled, cancel := context.WithCancel(ctx)
+			f, err := Submit(canceled, e, func(context.Context) (int, error) { return 0, nil })
+			if err == nil {
+				done := f.Done()
+				cancel()
+				<-done
+			}
+			<-last
+			runtime.Goexit()
+		}))
+		poll(t, "the child is canceled", func() bool { return e.sum().Canceled == 1 })
+		e.idle.mu.Lock()
+		close(last)
+		poll(t, "the task counts as ended", func() bool { return e.sum().Panicked == 1 })
+		ended := make(chan error, 1)
+		go func() { ended <- e.Shutdown(context.Background()) }()
+		poll(t, "Shutdown is past the drain", func() bool { return e.word.Load()&stopping != 0 })
+		for range 2 {
+			time.Sleep(2 * time.Millisecond)
+			e.idle.mu.Unlock()
+			e.idle.mu.Lock()
+		}
+		e.idle.mu.Unlock()
+		require.NoError(t, <-ended)
+		require.NoError(t, settled(e, patience))
+	}
+}

@@ -1,0 +1,184 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// soakTime is how long TestSoak runs: EXECUTOR_SOAK, or short without it.
+func soakTime(t *testing.T) time.Duration {
+	if text := os.Getenv("EXECUTOR_SOAK"); text != "" {
+		d, err := time.ParseDuration(text)
+		require.NoError(t, err, "EXECUTOR_SOAK")
+		return d
+	}
+	if os.Getenv("CI") == "true" {
+		return 10 * time.Second
+	}
+	return 2 * time.Second
+}
+
+// TestSoak mixes everything for as long as one likes, at several GOMAXPROCS in turn: programs of FuzzTree from
+// random numbers, one after another on executors of their own and many at once on one that is resized, stalled
+// and collected meanwhile, with a watchdog that looks for a free slot beside queued work (P0).
+func TestSoak(t *testing.T) {
+	const phases = 4
+	total := soakTime(t)
+	seed := rand.Uint64()
+	t.Logf("%v, seed %d", total, seed)
+	for i, procs := range []int{1, 2, 4, 16} {
+		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			rng := rand.New(rand.NewPCG(seed, uint64(i)))
+			end := time.Now().Add(total / phases)
+			rounds := 0
+			for first := true; first || time.Now().Before(end); first = false {
+				crowdOfSubmitters(t, many(20_000))
+				soakTogether(t, rng, min(time.Until(end)/2, 10*time.Second))
+				rounds += soakAlone(t, rng, min(time.Until(end), 10*time.Second))
+			}
+			t.Logf("%d programs on executors of their own", rounds)
+		})
+	}
+}
+
+// soakAlone runs programs, each on an executor that is made and ended for it.
+func soakAlone(t *testing.T, rng *rand.Rand, long time.Duration) (rounds int) {
+	for start := time.Now(); time.Since(start) < long; rounds++ {
+		data := randomProgram(rng)
+		if complaints := runTree(data); len(complaints) > 0 {
+			t.Fatalf("the program %#v: %q", data, complaints)
+		}
+	}
+	return rounds
+}
+
+func randomProgram(rng *rand.Rand) []byte {
+	data := make([]byte, 4+rng.IntN(80))
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	return data
+}
+
+// soakTogether runs programs from several goroutines on one executor. It stays open between them.
+func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
+	var handled atomic.Int64
+	e := newTested(t, WithSlots(4), WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond), WithKeepAlive(time.Millisecond),
+		WithPanicHandler(func(context.Context, *PanicError) { handled.Add(1) }))
+	NearOverflow(e)
+	watchdog := time.AfterFunc(long+2*patience, func() {
+		panic(fmt.Sprintf("the executor does not come to rest: %+v\n%s", e.Stats(), allStacks()))
+	})
+	defer watchdog.Stop()
+	stop := make(chan struct{})
+	var drivers, helpers sync.WaitGroup
+	var trees [3][]*tree
+	for i := range trees {
+		own := rand.New(rand.NewPCG(rng.Uint64(), 0))
+		drivers.Go(func() {
+			for start := time.Now(); time.Since(start) < long; {
+				x := newTree(randomProgram(own))
+				x.e, x.shared = e, true
+				x.outside.Go(func() { x.run(context.Background(), &fate{}, outsider, x.program) })
+				x.outside.wait()
+				trees[i] = append(trees[i], x)
+			}
+		})
+	}
+	helpers.Go(func() { watchForLoss(e, stop) })
+	helpers.Go(func() { repeat(stop, 5*time.Millisecond, func() { _ = e.Resize(1 + rand.IntN(6)) }) })
+	helpers.Go(func() { repeat(stop, 10*time.Millisecond, runtime.GC) })
+	helpers.Go(func() {
+		repeat(stop, 20*time.Millisecond, func() { // tasks that block without saying so
+			for range 6 {
+				_ = e.TryGo(context.Background(), func(context.Context) { time.Sleep(15 * time.Millisecond) })
+			}
+		})
+	})
+	drivers.Wait()
+	close(stop)
+	helpers.Wait()
+	all := slices.Concat(trees[:]...)
+	for came := -1; came != waitForAll(all); { // goroutines start tasks, and tasks goroutines
+		came = waitForAll(all)
+		require.NoError(t, e.Quiesce(context.Background()))
+	}
+	for _, x := range all {
+		if complaints := x.verdict(); len(complaints) > 0 {
+			t.Errorf("the program %#v: %q", x.data, complaints)
+		}
+	}
+	require.NoError(t, settled(e, patience))
+	require.NoError(t, e.Close())
+	require.NoError(t, settled(e, patience))
+}
+
+// waitForAll waits for the goroutines of trees, and returns how many there have been.
+func waitForAll(trees []*tree) (came int) {
+	for _, x := range trees {
+		came += x.outside.wait()
+	}
+	return came
+}
+
+func repeat(stop <-chan struct{}, every time.Duration, fn func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			fn()
+		}
+	}
+}
+
+// watchForLoss fails if a slot is free beside queued work ten times in a row, 20 ms apart.
+func watchForLoss(e *Executor, stop <-chan struct{}) {
+	inARow := 0
+	repeat(stop, 20*time.Millisecond, func() {
+		if !FreeBesideWork(e) {
+			inARow = 0
+			return
+		}
+		if inARow++; inARow == 10 {
+			panic(fmt.Sprintf("a slot is free beside queued work: word %#x, %+v\n%s", e.word.Load(), e.Stats(), allStacks()))
+		}
+	})
+}
+
+// crowdOfSubmitters lets so many goroutines wait for room while the garbage is collected, and checks that each
+// of their tasks runs. With all of them on one mutex this took minutes: see waiter.
+func crowdOfSubmitters(t *testing.T, n int) {
+	e, free := busy(t, WithQueueLimit(8))
+	var ran atomic.Int64
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if err := e.Go(context.Background(), func(context.Context) { ran.Add(1) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for start := time.Now(); e.Stats().Waiting < n-8; time.Sleep(time.Millisecond) {
+		require.Less(t, time.Since(start), 2*patience, "%+v", e.Stats())
+	}
+	runtime.GC()
+	free()
+	wg.Wait()
+	require.NoError(t, e.Shutdown(context.Background()))
+	require.EqualValues(t, n, ran.Load())
+	require.NoError(t, settled(e, patience))
+}
