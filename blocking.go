@@ -186,6 +186,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	if !e.tryCredit() {
 		if yielded = e.inject.takeResume(); yielded == nil {
 			e.deny(h, word)
+			e.stuck.wake() // after denied is set: pairs with the load in Group.park (W1)
 			return false
 		}
 	}

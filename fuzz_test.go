@@ -58,7 +58,8 @@ func runTree(data []byte) []string {
 	x := newTree(data)
 	conf := x.conf
 	watchdog := time.AfterFunc(patience, func() {
-		panic(fmt.Sprintf("a program hangs: %#v\nconfiguration %+v\n%s\n%s", data, conf, describe(x.program, "  "), allStacks()))
+		panic(fmt.Sprintf("a program hangs: %#v\nconfiguration %+v, word %#x, %+v\n%s\n%s", data, conf, x.e.word.Load(), x.e.Stats(),
+			describe(x.program, "  "), allStacks()))
 	})
 	defer watchdog.Stop()
 	e, err := New(WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit), WithStallDetection(conf.stalls),

@@ -336,12 +336,17 @@ func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
 	return false
 }
 
-// park waits with the caller's slot lent until wake or cancel is closed. If there was no spare to lend the
-// slot to, it returns at once, with true, when a task of the round is there for the caller to run: a task
-// that came before the caller could be woken.
+// park waits with the caller's slot lent until wake or cancel is closed. If no spare is left it returns at once,
+// with true, when a task of the round is there for the caller to run: a task that came before the caller could
+// be woken. A denial that comes later wakes the caller (wakeStuck).
 func (g *Group) park(caller *runner, rd *round, wake, cancel <-chan struct{}) (stuck bool) {
+	own := caller != nil && caller.e == g.e
+	if own {
+		g.e.stuck.add(g)
+		defer g.e.stuck.remove(g)
+	}
 	caller.lendWhile(func() {
-		if stuck = caller != nil && caller.e == g.e && caller.stuck() && g.hasPending(rd); stuck {
+		if stuck = own && g.e.denied.Load() && g.hasPending(rd); stuck {
 			return
 		}
 		select {
@@ -350,6 +355,20 @@ func (g *Group) park(caller *runner, rd *round, wake, cancel <-chan struct{}) (s
 		}
 	})
 	return stuck
+}
+
+// wakeStuck wakes the tasks that wait for this one's tasks, if there is one that they can run.
+func (g *Group) wakeStuck() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.ContainsFunc(g.pending, func(t *groupTask) bool { return !t.dead() }) {
+		return
+	}
+	if g.waiter != nil {
+		close(g.waiter)
+		g.waiter = nil
+	}
+	g.changed()
 }
 
 // hasPending reports whether a task of the round is queued that nobody has claimed.

@@ -225,3 +225,36 @@ func TestRegression_EndLeavesNoDeadEntryAfterGoexit(t *testing.T) {
 		require.NoError(t, settled(e, patience))
 	}
 }
+
+// Mutant: a task that waits for a group, with its slot lent, is not told when the last spare is gone. The group's
+// queued task has nobody to run it then but the waiter. Found by the soak.
+func TestRegression_GroupWaiterHelpsOnceTheSparesAreGone(t *testing.T) {
+	e, err := New(WithSlots(1), WithMaxSpares(1), WithStallDetection(false))
+	require.NoError(t, err)
+	f, err := Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+		g := e.NewGroup(ctx)
+		started, parked := make(chan struct{}), make(chan struct{})
+		g.Go(func(ctx context.Context) error {
+			close(started)
+			<-parked
+			late := make(chan struct{})
+			g.Go(func(context.Context) error { close(late); return nil })
+			Blocking(ctx, func() { <-late }) // keeps the slot: the only spare stands in for the waiter
+			return nil
+		})
+		Blocking(ctx, func() { <-started }) // elsewhere, or Wait would run it
+		go func() {
+			poll(t, "the first task waits", func() bool {
+				e.stuck.mu.Lock()
+				defer e.stuck.mu.Unlock()
+				return len(e.stuck.groups) == 1
+			})
+			close(parked)
+		}()
+		return 0, g.Wait()
+	})
+	require.NoError(t, err)
+	_, err = f.Wait(context.Background())
+	require.NoError(t, err)
+	require.NoError(t, e.Shutdown(context.Background()))
+}

@@ -29,8 +29,8 @@ func soakTime(t *testing.T) time.Duration {
 }
 
 // TestSoak mixes everything for as long as one likes, at several GOMAXPROCS in turn: programs of FuzzTree from
-// random numbers, one after another on executors of their own and many at once on one that is resized, stalled
-// and collected meanwhile, with a watchdog that looks for a free slot beside queued work (P0).
+// random numbers, one after another on executors of their own and many at once on one whose size and CPU quota
+// change, that stalls and is collected meanwhile, with a watchdog that looks for a free slot beside queued work (P0).
 func TestSoak(t *testing.T) {
 	const phases = 4
 	total := soakTime(t)
@@ -74,8 +74,10 @@ func randomProgram(rng *rand.Rand) []byte {
 // soakTogether runs programs from several goroutines on one executor. It stays open between them.
 func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 	var handled atomic.Int64
-	e := newTested(t, WithSlots(4), WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond), WithKeepAlive(time.Millisecond),
-		WithPanicHandler(func(context.Context, *PanicError) { handled.Add(1) }))
+	quota := loadFixture(t, "testdata/cgroup/v2-namespace.txt")
+	e := newTested(t, WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond), WithKeepAlive(time.Millisecond),
+		WithPanicHandler(func(context.Context, *PanicError) { handled.Add(1) }),
+		option(func(c *config) { c.reader = func() *quotaReader { return newQuotaReaderAt(quota.root) } }))
 	NearOverflow(e)
 	watchdog := time.AfterFunc(long+2*patience, func() {
 		panic(fmt.Sprintf("the executor does not come to rest: %+v\n%s", e.Stats(), allStacks()))
@@ -97,7 +99,16 @@ func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 		})
 	}
 	helpers.Go(func() { watchForLoss(e, stop) })
-	helpers.Go(func() { repeat(stop, 5*time.Millisecond, func() { _ = e.Resize(1 + rand.IntN(6)) }) })
+	helpers.Go(func() {
+		repeat(stop, 5*time.Millisecond, func() {
+			if size := rand.IntN(7); size > 0 {
+				_ = e.Resize(size)
+				return
+			}
+			quota.write(t, "sys/fs/cgroup/cpu.max", fmt.Sprintf("%d 100000\n", 50_000+rand.IntN(500_000)))
+			_ = e.Resize(0) // follows the quota until the next turn
+		})
+	})
 	helpers.Go(func() { repeat(stop, 10*time.Millisecond, runtime.GC) })
 	helpers.Go(func() {
 		repeat(stop, 20*time.Millisecond, func() { // tasks that block without saying so
@@ -175,9 +186,15 @@ func crowdOfSubmitters(t *testing.T, n int) {
 	for start := time.Now(); e.Stats().Waiting < n-8; time.Sleep(time.Millisecond) {
 		require.Less(t, time.Since(start), 2*patience, "%+v", e.Stats())
 	}
-	runtime.GC()
+	stop, collected := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(collected)
+		repeat(stop, time.Millisecond, runtime.GC)
+	}()
 	free()
 	wg.Wait()
+	close(stop)
+	<-collected
 	require.NoError(t, e.Shutdown(context.Background()))
 	require.EqualValues(t, n, ran.Load())
 	require.NoError(t, settled(e, patience))

@@ -1,6 +1,10 @@
 package executor
 
-import "context"
+import (
+	"context"
+	"slices"
+	"sync"
+)
 
 // Waiting inside a task. A waiter first runs what it waits for, if nobody has started it; only then
 // does it lend its slot and park. It never runs anything else on its stack: an unrelated task could
@@ -99,4 +103,36 @@ func (r *runner) trim() int {
 		r.e.inject.dead.Add(int64(-n))
 	}
 	return n
+}
+
+// stuckGroups lists the groups that parked tasks wait for, one entry for each such task. A task parks because
+// others run what it waits for. When the last spare is gone and every slot is held by a waiting task, nobody
+// does, and the parked ones have to run it themselves (W1).
+type stuckGroups struct {
+	mu     sync.Mutex
+	groups []*Group
+}
+
+func (l *stuckGroups) add(g *Group) {
+	l.mu.Lock()
+	l.groups = append(l.groups, g)
+	l.mu.Unlock()
+}
+
+func (l *stuckGroups) remove(g *Group) {
+	l.mu.Lock()
+	i, last := slices.Index(l.groups, g), len(l.groups)-1
+	l.groups[i], l.groups[last] = l.groups[last], nil
+	l.groups = l.groups[:last]
+	l.mu.Unlock()
+}
+
+// wake wakes those who wait for a task that is queued. Caller holds no lock.
+func (l *stuckGroups) wake() {
+	l.mu.Lock()
+	groups := slices.Clone(l.groups)
+	l.mu.Unlock()
+	for _, g := range groups {
+		g.wakeStuck()
+	}
 }
