@@ -33,9 +33,9 @@ var _ = mirrors(map[string]string{
 	"forked.takeBack":        "e8fd6b6ecf77",
 	"forked.joinInPlace":     "61892f07ee4a",
 	"forked.joinElsewhere":   "0c88755e5bc2",
-	"Executor.checkQuiet":    "753adc24f869",
+	"Executor.checkQuiet":    "add140d636cd",
 	"Executor.quiescent":     "1bc8f7ea5ceb",
-	"Executor.awaitQuiet":    "10b5bfe7f8cd",
+	"Executor.awaitQuiet":    "49e8cc0bd6d6",
 	"Executor.Shutdown":      "fad705c50f30",
 	"Executor.end":           "1f0e7780ccdd",
 	"Executor.sum":           "552ff213a4e6",
@@ -48,7 +48,8 @@ type drainState struct {
 	injected  poolQueue
 	submitted uint8 // injector.submitted
 	wanted    bool  // quiet.wanted
-	listed    bool  // in quiet.waiters
+	newest    uint8 // quiet.newest
+	listed    uint8 // the number of the one in quiet.waiters, or 0
 	quiet     bool  // the waiter's channel is closed
 	finished  bool
 
@@ -59,6 +60,7 @@ type drainState struct {
 	saw     [drThreads]bool // a mutant's old look at closed
 
 	made, over uint8 // tasks that were accepted or forked; and that can not run any more
+	before     uint8 // made, when the waiter came
 }
 
 type drainRunner struct {
@@ -87,6 +89,7 @@ type drainFork struct {
 // drainLook is a call of checkQuiet.
 type drainLook struct {
 	pc, i      uint8
+	newest     uint8
 	ended, all int8
 }
 
@@ -111,6 +114,9 @@ const (
 	drDone
 	drOutCount
 
+	drQuiesce
+	drQuiesceList
+	drQuiesceWait
 	drClose
 	drWant
 	drList
@@ -120,6 +126,7 @@ const (
 
 	lkIdle = iota
 	lkWanted
+	lkNewest
 	lkEnds
 	lkSubs
 	lkInjected
@@ -134,6 +141,7 @@ type drain struct {
 	tasks   []string
 	outside []string // one submitter each, of one task
 	reverse bool     // the order in which sum goes through the runners
+	quiesce bool     // Quiesce is called before Shutdown
 	bug     drainMutant
 }
 
@@ -151,6 +159,8 @@ type drainMutant struct {
 	joinedEarly   bool // children taken back are counted as ended first
 	parkQuiet     bool // a runner that parks does not look whether all is quiet
 	wantLate      bool // the waiter looks before it says that it waits
+	anybody       bool // a look serves those too who came after it began
+	newestLate    bool // it asks who came last at its end
 }
 
 func (d drain) model() *model[drainState] {
@@ -210,9 +220,11 @@ func (d *drain) look(s *drainState, l *drainLook) bool {
 	}
 	switch l.pc {
 	case lkWanted:
-		if l.pc = first; !s.wanted {
+		if l.pc = lkNewest; !s.wanted {
 			done()
 		}
+	case lkNewest:
+		l.newest, l.pc = s.newest, first
 	case lkEnds:
 		l.ended += runner().ended
 	case lkSubs:
@@ -223,8 +235,11 @@ func (d *drain) look(s *drainState, l *drainLook) bool {
 			done()
 		}
 	case lkClose:
-		if s.listed {
-			s.listed, s.quiet = false, true
+		if d.bug.newestLate {
+			l.newest = s.newest
+		}
+		if s.listed > 0 && (s.listed <= l.newest || d.bug.anybody) {
+			s.listed, s.quiet = 0, true
 		}
 		done()
 	}
@@ -275,13 +290,32 @@ func (d *drain) submit(s *drainState, t int, task uint8, m *move) bool {
 	return false
 }
 
-// shutdown is Shutdown: closeInjector, awaitQuiet, finish.
+// shutdown is Shutdown: closeInjector, awaitQuiet, finish. Before it, perhaps, Quiesce.
 func (d *drain) shutdown(s *drainState, t int, m *move) bool {
 	l := &s.looks[t]
 	switch s.pcs[t] {
 	case 0:
+		if s.pcs[t] = drClose; d.quiesce {
+			s.pcs[t] = drQuiesce
+		}
+		return d.shutdown(s, t, m)
+	case drQuiesce:
+		s.wanted, s.before = true, s.made
+		s.pcs[t] = drQuiesceList
+	case drQuiesceList:
+		s.newest++
+		s.listed = s.newest
+		l.pc = lkWanted
+		s.pcs[t] = drQuiesceWait
+	case drQuiesceWait:
+		if !s.quiet {
+			return false
+		}
+		if s.before&^s.over != 0 {
+			m.fail("L1: Quiesce returns, and tasks %b have not ended since it was called", s.before&^s.over)
+		}
+		s.wanted, s.quiet = false, false
 		s.pcs[t] = drClose
-		fallthrough
 	case drClose: // closeInjector; its checkQuiet finds that nobody waits
 		s.closed = true
 		s.pcs[t] = drWant
@@ -289,10 +323,11 @@ func (d *drain) shutdown(s *drainState, t int, m *move) bool {
 		s.wanted = !d.bug.wantLate
 		s.pcs[t] = drList
 	case drList:
-		s.listed = true
+		s.newest++
+		s.listed = s.newest
 		l.pc = lkWanted
 		if d.bug.wantLate { // it looks all the same, but nobody else does
-			l.pc = lkEnds
+			l.pc = lkNewest
 		}
 		s.pcs[t] = drWait
 	case drWait:
@@ -581,6 +616,8 @@ func (c *drainFork) word() uint8 {
 var drainSettings = []drain{
 	{name: "one submitter", tasks: []string{""}, outside: []string{"0"}},
 	{name: "two submitters", tasks: []string{"", ""}, outside: []string{"0", "1"}},
+	{name: "two submitters and Quiesce", tasks: []string{"", ""}, outside: []string{"0", "1"}, quiesce: true},
+	{name: "a child and Quiesce", tasks: []string{"p1", ""}, outside: []string{"0"}, quiesce: true},
 	{name: "a child", tasks: []string{"p1", ""}, outside: []string{"0"}},
 	{name: "a child of a child", tasks: []string{"p1", "p2", ""}, outside: []string{"0"}, reverse: true},
 	{name: "a forked child", tasks: []string{"f1", ""}, outside: []string{"0"}},
@@ -615,6 +652,8 @@ func TestExploreDrain_FindsMutants(t *testing.T) {
 		"who counted in vain does not take it back":       {noUndo: true},
 		"a runner that parks does not look":               {parkQuiet: true},
 		"Shutdown looks before it says that it waits":     {wantLate: true},
+		"a look serves those who came after it began":     {anybody: true},
+		"a look asks who came last at its end":            {newestLate: true},
 		"children taken back end before they are counted": {joinedEarly: true},
 	}
 	for _, name := range slices.Sorted(maps.Keys(mutants)) {

@@ -28,22 +28,33 @@ type life struct {
 
 // quiet holds those who wait for a moment in which nothing is in flight.
 type quiet struct {
-	wanted  atomic.Int32 // how many wait
+	wanted  atomic.Int32  // how many wait
+	newest  atomic.Uint64 // the number of the last who came; written under mu
 	mu      sync.Mutex
-	waiters map[chan struct{}]struct{}
+	waiters map[chan struct{}]uint64 // by number
 }
 
 // checkQuiet wakes those who wait for quiescence, if it is there. It is called after everything that
 // may have been the last in flight, and costs one load when nobody waits.
 func (e *Executor) checkQuiet() {
-	if e.quiet.wanted.Load() == 0 || !e.quiescent() { // pairs with the add in awaitQuiet
+	q := &e.quiet
+	if q.wanted.Load() == 0 { // pairs with the add in awaitQuiet
 		return
 	}
-	e.quiet.mu.Lock()
-	waiters := e.quiet.waiters
-	e.quiet.waiters = nil
-	e.quiet.mu.Unlock()
-	for c := range waiters {
+	newest := q.newest.Load() // first: that moment may have been before somebody came who comes now
+	if !e.quiescent() {
+		return
+	}
+	var served []chan struct{}
+	q.mu.Lock()
+	for c, number := range q.waiters {
+		if number <= newest {
+			delete(q.waiters, c)
+			served = append(served, c)
+		}
+	}
+	q.mu.Unlock()
+	for _, c := range served {
 		close(c)
 	}
 }
@@ -67,9 +78,9 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 	e.quiet.wanted.Add(1)
 	e.quiet.mu.Lock()
 	if e.quiet.waiters == nil {
-		e.quiet.waiters = make(map[chan struct{}]struct{})
+		e.quiet.waiters = make(map[chan struct{}]uint64)
 	}
-	e.quiet.waiters[c] = struct{}{}
+	e.quiet.waiters[c] = e.quiet.newest.Add(1)
 	e.quiet.mu.Unlock()
 	point(l1Wanted)
 	e.checkQuiet()

@@ -127,7 +127,7 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 		{"were submitted", func() { e.outside.canceled.Add(1) }, func() { e.outside.canceled.Add(^uint64(0)) }},
 		{"tasks failed", func() { r.count.failed.add(1 << 40) }, func() { r.count.failed.add(^uint64(1<<40 - 1)) }},
 		{"below zero", func() { e.registry.gone.Stolen -= 1 << 63 }, func() { e.registry.gone.Stolen -= 1 << 63 }},
-		{"1 wait for an executor at rest", func() { e.quiet.waiters = map[chan struct{}]struct{}{nil: {}} }, func() { e.quiet.waiters = nil }},
+		{"1 wait for an executor at rest", func() { e.quiet.waiters = map[chan struct{}]uint64{nil: 1} }, func() { e.quiet.waiters = nil }},
 		{"link of a parent that has ended", func() { endedLink(e) }, func() { e.links.links = nil }},
 	} {
 		c.spoil()

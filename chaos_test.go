@@ -1,0 +1,120 @@
+//go:build executor_chaos
+
+package executor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Tests that need the points of chaos.go: some stop a protocol where it hurts, others leave it to chance.
+
+func init() {
+	if os.Getenv("EXECUTOR_TEST_CHILD") == "" {
+		fmt.Fprintf(os.Stderr, "chaos: EXECUTOR_CHAOS_SEED=%d\n", chaosSeed)
+	}
+}
+
+// held is a goroutine that a test stopped at a point.
+type held struct {
+	t       *testing.T
+	arrived chan struct{}
+	resume  chan struct{}
+	once    sync.Once
+}
+
+// hold stops the first goroutine that passes a point and that who accepts (nil: any). No other point does
+// anything until the test ends. Tests that hold are not parallel.
+func hold(t *testing.T, at chaosPoint, who func() bool) *held {
+	h := &held{t: t, arrived: make(chan struct{}), resume: make(chan struct{})}
+	var taken atomic.Bool
+	hook := func(p chaosPoint) {
+		if p == at && !taken.Load() && (who == nil || who()) && taken.CompareAndSwap(false, true) {
+			close(h.arrived)
+			<-h.resume
+		}
+	}
+	chaosHook.Store(&hook)
+	t.Cleanup(func() {
+		h.release()
+		chaosHook.Store(nil)
+	})
+	return h
+}
+
+func (h *held) await() {
+	h.t.Helper()
+	receive(h.t, h.arrived)
+}
+
+func (h *held) release() { h.once.Do(func() { close(h.resume) }) }
+
+func receive[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatal("this has not happened after 30 s")
+		panic("unreachable")
+	}
+}
+
+func onRunner() bool { return currentRunner(context.Background()) != nil }
+
+// A runner finds that all is quiet, and before it says so, a task is submitted and somebody else asks.
+//
+// Mutant: whoever waits is told, whenever they came.
+func TestChaos_QuiesceIsNotAnsweredWithAnEarlierMoment(t *testing.T) {
+	e, err := New(WithSlots(1), WithStallDetection(false))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close()) }()
+	h := hold(t, l1Summed, onRunner)
+	ctx := context.Background()
+	gates := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+	open := [2]func(){sync.OnceFunc(func() { close(gates[0]) }), sync.OnceFunc(func() { close(gates[1]) })}
+	defer func() {
+		h.release()
+		open[0]()
+		open[1]()
+	}()
+	var ended [2]atomic.Bool
+	submit := func(i int) {
+		require.NoError(t, e.Go(ctx, func(context.Context) {
+			<-gates[i]
+			ended[i].Store(true)
+		}))
+	}
+	quiesce := func(i int) chan bool {
+		waiting, answer := int(e.quiet.wanted.Load()), make(chan bool, 1)
+		go func() { answer <- e.Quiesce(ctx) == nil && ended[i].Load() }()
+		require.Eventually(t, func() bool {
+			e.quiet.mu.Lock()
+			defer e.quiet.mu.Unlock()
+			return len(e.quiet.waiters) > waiting
+		}, 30*time.Second, time.Millisecond)
+		return answer
+	}
+	submit(0)
+	first := quiesce(0)
+	open[0]()
+	h.await()
+	submit(1)
+	second := quiesce(1)
+	h.release()
+	require.True(t, receive(t, first))
+	select {
+	case <-second:
+		t.Fatal("Quiesce returns while a task that was submitted before it runs")
+	case <-time.After(20 * time.Millisecond):
+	}
+	open[1]()
+	require.True(t, receive(t, second))
+}
