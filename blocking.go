@@ -73,6 +73,9 @@ func (r *runner) blockFor(fn func()) {
 		start := time.Now()
 		defer func() { r.e.sampled(time.Since(start)) }()
 	}
+	if p := r.probe.Load(); p != nil {
+		defer p.block()()
+	}
 	r.expose()
 	r.blocking = 1
 	r.enter(kindBlocking)

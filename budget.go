@@ -88,6 +88,9 @@ func (r *runner) yield() {
 		return
 	}
 	r.count.yields.inc()
+	if p := r.probe.Load(); p != nil {
+		p.event("executor.yield")
+	}
 	r.release()
 	e.inject.addResume(newResume(r))
 	if s != nil {

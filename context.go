@@ -17,6 +17,8 @@ import (
 type taskContext struct {
 	origin // its parent; also the origin of the children that get the same parent
 	r      *runner
+	name   *taskName            // by WithTaskName, or nil
+	spans  atomic.Uint32        // whether children have spans, once somebody asked; see trace.go
 	done   atomic.Pointer[link] // the context that Done comes from, once somebody asked
 }
 
@@ -34,8 +36,13 @@ func taskOf(ctx context.Context) *taskContext {
 // parentOf returns the context that a child submitted with ctx gets as its parent: never a task
 // context itself, or tasks that submit themselves again would build an endless chain.
 func parentOf(ctx context.Context) context.Context {
-	if tc, ok := ctx.(*taskContext); ok {
-		return tc.parent
+	switch c := ctx.(type) {
+	case *taskContext:
+		return c.parent
+	case *namedContext:
+		if c.parent != nil {
+			return c.parent
+		}
 	}
 	return ctx
 }

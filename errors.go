@@ -10,19 +10,25 @@ import (
 var (
 	// ErrClosed is returned for work that arrives after Shutdown or Close began, and is the
 	// error of tasks that Close dropped before they started.
-	ErrClosed = errors.New("executor: closed")
+	ErrClosed error = &sentinel{"executor: closed", "closed"}
 
 	// ErrQueueFull is returned by TryGo and TrySubmit at the queue limit, and by Go inside a task
 	// when even twice the limit is queued.
-	ErrQueueFull = errors.New("executor: queue full")
+	ErrQueueFull error = &sentinel{"executor: queue full", "queue_full"}
 
 	// ErrGoexit is the error of a task that ended by runtime.Goexit (or testing's FailNow).
-	ErrGoexit = errors.New("executor: task called runtime.Goexit")
+	ErrGoexit error = &sentinel{"executor: task called runtime.Goexit", "goexit"}
 
 	// ErrInTask is returned by Shutdown, Close and Quiesce when a task of the same executor calls
 	// them: they wait for that very task.
-	ErrInTask = errors.New("executor: called from a task of the same executor")
+	ErrInTask error = &sentinel{"executor: called from a task of the same executor", "in_task"}
 )
+
+// sentinel is an error that there is only one of. OpenTelemetry finds its kind by ErrorType.
+type sentinel struct{ text, kind string }
+
+func (s *sentinel) Error() string     { return s.text }
+func (s *sentinel) ErrorType() string { return s.kind }
 
 // PanicError is how a panic in a task reaches whoever waits for the task. It is never wrapped in
 // another PanicError on its way through nested tasks.
@@ -41,6 +47,9 @@ func (p *PanicError) Unwrap() error {
 	err, _ := p.Value.(error)
 	return err
 }
+
+// ErrorType returns "panic", the attribute error.type in OpenTelemetry.
+func (p *PanicError) ErrorType() string { return "panic" }
 
 // asPanicError wraps what recover returned. It is called while the panicking stack still stands.
 func asPanicError(value any) *PanicError {

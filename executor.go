@@ -38,6 +38,7 @@ type Executor struct {
 	waits, runs histogram    // how long tasks waited and ran, of a sample
 	viewers     atomic.Int32 // how many look at the debug page: then there is a sample
 	sampler     sampler
+	taskNames   taskNames
 
 	registry registry
 	outside  outsideCounters

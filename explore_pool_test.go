@@ -35,7 +35,7 @@ var _ = mirrors(map[string]string{
 	"runner.search":           "b5d89284b725",
 	"runner.steal":            "47fae8db81dc",
 	"runner.nextTask":         "6f078bec0e2d",
-	"runner.boundary":         "0eb01cf44292",
+	"runner.boundary":         "ab8b71f2b60c",
 	"runner.adopt":            "eac7fabea572",
 	"runner.enter":            "4ca5e36a82e1",
 	"runner.leave":            "82f841ca4b12",

@@ -181,6 +181,8 @@ func (v *validator) parked(r *runner) {
 	v.check(len(r.token) == 0, "a parked runner has a token")
 	v.check(r.tc == nil || sameContext(r.tc.parent, context.Background()), "a parked runner holds a task's context")
 	v.check(r.span == nil, "a parked runner is in a loop")
+	v.check(r.name.Load() == nil, "a parked runner has the name of a task")
+	v.check(r.probe.Load() == nil, "a parked runner has the probe of a task")
 	v.check(r.group == nil, "a parked runner is in a group")
 	v.check(r.forks == nil && r.open == 0, "a parked runner has %d children", r.open)
 	v.check(r.joined == 0, "a parked runner has not counted %d children", r.joined)

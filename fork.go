@@ -80,7 +80,7 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 		return Forked[T]{f, 0}
 	}
 	r := tc.r
-	f, queued := tryFork(r, parent, probeFork(r.e.probeFor(ctx, r), fn))
+	f, queued := tryFork(r, parent, probeFork(r.e.probeFor(ctx, parent, r, r.e.traced(ctx, parent), false), fn))
 	child := Forked[T]{f, f.use()}
 	if !queued {
 		r.count.submitted.inc()

@@ -56,9 +56,9 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	case fn == nil:
 		return nil, errNilFunc
 	}
-	r := e.runnerOf(ctx)
-	fn = probeResult(e.probeFor(ctx, r), fn)
-	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parentOf(ctx)}}, fn: fn}
+	r, parent := e.runnerOf(ctx), parentOf(ctx)
+	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
 	f.job = f
 	if err := e.rejected(e.submit(r, ctx, entry{of: &f.origin}, wait)); err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ type Group struct {
 type round struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	traced bool  // its tasks have spans
 	err    error // the first; under Group.mu
 }
 
@@ -112,7 +113,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		return false
 	}
 	t.guest = held
-	t.fn = g.e.probeFor(t.round.ctx, r).failing(fn)
+	t.fn = g.e.probeFor(t.round.ctx, t.round.ctx, r, t.round.traced, false).failing(fn)
 	var err error
 	if held {
 		err = g.hold(r, t)
@@ -180,6 +181,7 @@ func (g *Group) open() *round {
 	if g.round == nil {
 		g.round = &round{}
 		g.round.ctx, g.round.cancel = context.WithCancelCause(g.parent)
+		g.round.traced = sampledSpan(g.parent)
 	}
 	return g.round
 }

@@ -298,7 +298,8 @@ func (q *injector) originOf(parent context.Context) *origin {
 	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
 		return o
 	}
-	o := &origin{parent: parent, plain: taskOf(parent) == nil}
+	traced := sampledSpan(parent)
+	o := &origin{parent: parent, plain: !traced && taskOf(parent) == nil, traced: traced}
 	q.recent.Store(o)
 	return o
 }

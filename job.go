@@ -16,7 +16,8 @@ type entry struct {
 type origin struct {
 	parent context.Context // of the task
 	job    job             // nil for bare tasks
-	plain  bool            // parent is known not to stem from a task
+	plain  bool            // parent is known not to stem from a task, nor to be traced
+	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
 }
 
 // job is a task that can be claimed through something else than its queue entry. There are three: of a
@@ -145,11 +146,15 @@ func (r *runner) refuses(parent context.Context) error {
 
 // contextFor returns the context of a task with this parent on this runner.
 func (r *runner) contextFor(parent context.Context) *taskContext {
-	if tc := r.tc; tc != nil && sameContext(tc.parent, parent) {
-		return tc
+	tc := r.tc
+	if tc == nil || !sameContext(tc.parent, parent) {
+		tc = &taskContext{origin: origin{parent: parent}, r: r, name: r.e.taskNameOf(parent)}
+		r.tc = tc
 	}
-	r.tc = &taskContext{origin: origin{parent: parent}, r: r}
-	return r.tc
+	if tc.name != r.name.Load() {
+		r.rename(tc.name)
+	}
+	return tc
 }
 
 // unlockThread undoes one LockOSThread that a task left on. It costs half a nanosecond when

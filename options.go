@@ -37,8 +37,8 @@ type config struct {
 	onPanic    func(context.Context, *PanicError)
 	log        *slog.Logger
 	meters     metric.MeterProvider
-	tracers    trace.TracerProvider
-	sampling   uint64 // one task in how many is measured; 0: none
+	tracers    trace.TracerProvider // nil: see Executor.tracer
+	sampling   uint64               // one task in how many is measured; 0: none
 	problems   []error
 
 	reader    func() *quotaReader    // newQuotaReader, except in tests
@@ -54,7 +54,6 @@ func newConfig(opts []Option) (config, error) {
 		detect:    true,
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
-		tracers:   otel.GetTracerProvider(),
 		sampling:  defaultSampling,
 		reader:    newQuotaReader,
 		bootstrap: bootstrapQuota,
@@ -224,8 +223,9 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 	})
 }
 
-// WithTracerProvider sets the provider of the executor's spans. Default: the global one of package
-// otel. Tasks have no spans of their own yet; the option is accepted so that callers need not change.
+// WithTracerProvider sets the provider of the tasks' spans. A task has a span if that of its parent context
+// is sampled. Default: the provider of that span, or the global one of package otel if the span is of
+// another process.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return option(func(c *config) {
 		if tp == nil {

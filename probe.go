@@ -2,46 +2,132 @@ package executor
 
 import (
 	"context"
+	rtrace "runtime/trace"
+	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
-// probe watches one task, from its submission to its end. Most tasks have none: it is made for those
-// that are measured, and lives in the closure that wraps the task's function.
+// probe watches one task, from its submission to its end. Most tasks have none: it is made for those that
+// are measured, have a span, or are submitted while the execution tracer runs, and it lives in the closure
+// that wraps the task's function.
 type probe struct {
 	e         *Executor
 	submitted time.Duration // since epoch
 	started   time.Duration
+	measured  bool
+	traced    bool  // it gets a span
+	detached  bool  // nobody waits for it
+	home      *slot // of the task that submitted it, or nil
+	outer     *probe
+
+	span    trace.Span // nil if it has none
+	events  atomic.Int32
+	stalled atomic.Bool
+
+	task   *rtrace.Task // of the execution tracer, or nil
+	within context.Context
+	region *rtrace.Region
 }
 
-// probeFor returns the probe of a task that is being submitted, or nil. r is the calling goroutine's
-// runner if it is one of this executor, else nil.
-func (e *Executor) probeFor(ctx context.Context, r *runner) *probe {
+// probeFor returns the probe of a task that is submitted with ctx, or nil. Its parent is given, and r is
+// the calling goroutine's runner if it is one of this executor, else nil.
+func (e *Executor) probeFor(ctx, parent context.Context, r *runner, traced, detached bool) *probe {
+	var due bool
 	if r != nil {
-		if !r.sampleDue() {
-			return nil
+		due = r.sampleDue()
+	} else {
+		due = e.inject.sampleDue()
+	}
+	if !due && !traced && !rtrace.IsEnabled() {
+		return nil
+	}
+	return e.newProbe(ctx, parent, r, due, traced, detached)
+}
+
+// newProbe is probeFor when there is a reason to watch the task: it is due to be measured, it gets a span,
+// or the execution tracer runs.
+func (e *Executor) newProbe(ctx, parent context.Context, r *runner, due, traced, detached bool) *probe {
+	measured, executionTraced := due && e.measuring(ctx), rtrace.IsEnabled()
+	if !measured && !traced && !executionTraced {
+		return nil
+	}
+	p := &probe{e: e, measured: measured, traced: traced, detached: detached}
+	if executionTraced {
+		name := nameOf(parent)
+		if name == "" {
+			name = defaultTaskName
 		}
-	} else if !e.inject.sampleDue() {
-		return nil
+		p.within, p.task = rtrace.NewTask(baseOf(parent), name)
 	}
-	return e.newProbe(ctx)
+	if r != nil {
+		p.home = r.slot
+	}
+	p.submitted = time.Since(epoch)
+	return p
 }
 
-func (e *Executor) newProbe(ctx context.Context) *probe {
-	if !e.measuring(ctx) {
-		return nil
-	}
-	return &probe{e: e, submitted: time.Since(epoch)}
-}
-
-// start is called when the task starts.
-func (p *probe) start(ctx context.Context) {
+// start is called when the task starts, with its context. It returns the context for its function.
+func (p *probe) start(ctx context.Context) context.Context {
 	p.started = time.Since(epoch)
-	p.e.waited(ctx, p.started-p.submitted)
+	if p.traced || p.task != nil {
+		ctx = p.enter(ctx.(*taskContext))
+	}
+	if p.measured {
+		p.e.waited(ctx, p.started-p.submitted)
+	}
+	return ctx
 }
 
-// end is called when the task has returned, or is on its way out by a panic or a Goexit.
-func (p *probe) end(ctx context.Context, returned bool, err error) {
-	p.e.ran(ctx, time.Since(epoch)-p.started, returned, err)
+// enter starts the span and the region of the execution tracer. The context that it returns is a task
+// context, as others find tasks by that, whose parent has both.
+func (p *probe) enter(tc *taskContext) *taskContext {
+	r, base := tc.r, baseOf(tc.parent)
+	inner := base
+	if p.task != nil {
+		inner = p.within
+		p.region = rtrace.StartRegion(inner, "executor.run")
+	}
+	sampled := false
+	if p.traced {
+		inner = p.startSpan(inner, tc.parent, r, tc.name)
+		sampled = p.span.SpanContext().IsSampled()
+	}
+	p.outer = r.probe.Load()
+	r.probe.Store(p)
+	traced := &taskContext{origin: origin{parent: &tracedContext{inner, base}}, r: r, name: tc.name}
+	if p.traced {
+		traced.knowSpan(sampled)
+	}
+	return traced
+}
+
+// end is deferred around the task's function. It recovers from a panic only to put it into the span, and
+// panics on, on top of the task's stack.
+func (p *probe) end(ctx context.Context, returned *bool, err *error) {
+	if p.measured {
+		p.e.ran(ctx, time.Since(epoch)-p.started, *returned, *err)
+	}
+	if !p.traced && p.task == nil {
+		return
+	}
+	ctx.(*taskContext).r.probe.Store(p.outer)
+	if p.task != nil {
+		p.region.End()
+		p.task.End()
+	}
+	switch {
+	case !p.traced:
+	case *returned:
+		p.endSpan(true, *err, nil)
+	default:
+		value := recover()
+		p.endSpan(false, nil, value)
+		if value != nil {
+			panic(value)
+		}
+	}
 }
 
 // The wrappings, one for each kind of task. A nil probe wraps nothing.
@@ -51,9 +137,10 @@ func (p *probe) bare(fn func(context.Context)) func(context.Context) {
 		return fn
 	}
 	return func(ctx context.Context) {
-		returned := false
-		p.start(ctx)
-		defer func() { p.end(ctx, returned, nil) }()
+		var returned bool
+		var err error
+		ctx = p.start(ctx)
+		defer p.end(ctx, &returned, &err)
 		fn(ctx)
 		returned = true
 	}
@@ -64,9 +151,9 @@ func (p *probe) failing(fn func(context.Context) error) func(context.Context) er
 		return fn
 	}
 	return func(ctx context.Context) (err error) {
-		returned := false
-		p.start(ctx)
-		defer func() { p.end(ctx, returned, err) }()
+		var returned bool
+		ctx = p.start(ctx)
+		defer p.end(ctx, &returned, &err)
 		err = fn(ctx)
 		returned = true
 		return err
@@ -78,9 +165,9 @@ func probeResult[T any](p *probe, fn func(context.Context) (T, error)) func(cont
 		return fn
 	}
 	return func(ctx context.Context) (v T, err error) {
-		returned := false
-		p.start(ctx)
-		defer func() { p.end(ctx, returned, err) }()
+		var returned bool
+		ctx = p.start(ctx)
+		defer p.end(ctx, &returned, &err)
 		v, err = fn(ctx)
 		returned = true
 		return v, err
@@ -92,9 +179,10 @@ func probeFork[T any](p *probe, fn func(context.Context) T) func(context.Context
 		return fn
 	}
 	return func(ctx context.Context) (v T) {
-		returned := false
-		p.start(ctx)
-		defer func() { p.end(ctx, returned, nil) }()
+		var returned bool
+		var err error
+		ctx = p.start(ctx)
+		defer p.end(ctx, &returned, &err)
 		v = fn(ctx)
 		returned = true
 		return v

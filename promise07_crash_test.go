@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // crash makes an executor, runs a plain task on it and waits for the end of the process.
@@ -59,6 +60,29 @@ func TestPromise07_ABarePanicCrashesWithTheOriginalStack(t *testing.T) {
 			require.Contains(t, stderr, c.site)
 		})
 	}
+}
+
+var tracedCrash = child("crash in a traced task", func() {
+	tp := sdktrace.NewTracerProvider()
+	ctx, _ := tp.Tracer("test").Start(context.Background(), "request")
+	crash(func(context.Context) {
+		e, err := executor.New()
+		if err != nil {
+			panic(err)
+		}
+		if err := e.Go(ctx, func(context.Context) { crashSite() }); err != nil {
+			panic(err)
+		}
+		select {}
+	})()
+})
+
+// Mutant: the span's deferred function keeps the panic to itself.
+func TestPromise07_ATracedPanicCrashesToo(t *testing.T) {
+	_, stderr, code := runChild(t, tracedCrash)
+	require.Equal(t, 2, code, stderr)
+	require.Contains(t, stderr, "panic: the crash value")
+	require.Contains(t, stderr, "crashSite")
 }
 
 var goexitChild = child("goexit", crash(func(ctx context.Context) {

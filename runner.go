@@ -45,10 +45,12 @@ type runner struct {
 	_          [64]byte
 
 	// Shared.
-	word    atomic.Uint64 // the Blocking word, see blocking.go
-	held    atomicSlot    // slot, for retakers
-	gift    atomicSlot    // a slot that repays this surplus runner; written under idle.mu
-	flagged atomic.Uint64 // see budget.go
+	word    atomic.Uint64            // the Blocking word, see blocking.go
+	held    atomicSlot               // slot, for retakers
+	gift    atomicSlot               // a slot that repays this surplus runner; written under idle.mu
+	flagged atomic.Uint64            // see budget.go
+	name    atomic.Pointer[taskName] // of the task that runs, or nil; written by the runner
+	probe   atomic.Pointer[probe]    // of the innermost task on this stack that has a span; written by the runner
 
 	list       *runnerList // idle.parked or idle.surplus; this and the links under idle.mu
 	prev, next *runner
@@ -136,6 +138,9 @@ func (r *runner) boundary() {
 	if r.tasks++; r.tasks%64 == 0 { // labels that a task left on reach at most 63 others
 		pprof.SetGoroutineLabels(r.e.labels)
 	}
+	if r.name.Load() != nil {
+		r.rename(nil)
+	}
 	if r.slot == nil || r.e.word.Load()&debt != 0 {
 		r.settle()
 	}
@@ -208,12 +213,13 @@ func (r *runner) exit() {
 // frame marks the start of a task that may be one of several on the same stack, because waiters run
 // tasks in place.
 type frame struct {
-	tc *taskContext // the context of the task below
+	tc   *taskContext // the context of the task below
+	name *taskName    // and its name
 }
 
 func (r *runner) enterFrame() frame {
 	r.depth++
-	return frame{r.tc}
+	return frame{r.tc, r.name.Load()}
 }
 
 // leaveFrame ends a task that is about to be counted; dropFrame one that is not counted yet.
@@ -233,9 +239,7 @@ func (r *runner) popFrame(f frame) {
 	if r.depth--; r.depth > 0 {
 		r.tc = f.tc
 	}
-}
-
-// labelsOf returns the context that carries the profiler labels of an executor's runners.
-func labelsOf(name string) context.Context {
-	return pprof.WithLabels(context.Background(), pprof.Labels("executor", name))
+	if r.name.Load() != f.name {
+		r.rename(f.name)
+	}
 }

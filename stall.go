@@ -165,8 +165,22 @@ func (k *keeper) watchStalls(now time.Time) {
 	s := k.look(now)
 	d := k.stalls.decide(s)
 	short := e.cfg.detect && e.lend(d, k.stuck)
+	k.mark(&s)
 	if e.cfg.onStall != nil {
 		k.report(&s, short)
+	}
+}
+
+// mark puts an event into the spans of tasks that are past their budget without a Checkpoint.
+func (k *keeper) mark(s *sight) {
+	reason := StallBlocked
+	if s.busy() {
+		reason = StallCPU
+	}
+	for _, r := range k.stuck {
+		if p := r.probe.Load(); r.seen.overdue && p != nil {
+			p.stall(reason)
+		}
 	}
 }
 

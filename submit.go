@@ -1,6 +1,9 @@
 package executor
 
-import "context"
+import (
+	"context"
+	rtrace "runtime/trace"
+)
 
 // How a task gets in: a child goes to the own deque, everything else to the injector, and a full
 // injector makes the submitter wait.
@@ -8,12 +11,12 @@ import "context"
 // startBare submits a task of Go or TryGo.
 func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait bool) error {
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
-		if tc.r.sampleDue() {
-			fn = e.newProbe(ctx).bare(fn)
+		if due, traced := tc.r.sampleDue(), tc.traced(); due || traced || rtrace.IsEnabled() {
+			fn = e.newProbe(ctx, tc.parent, tc.r, due, traced, true).bare(fn)
 		}
 		return e.rejected(e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait))
 	}
-	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && sameContext(o.parent, ctx) && ctx.Err() == nil {
+	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && ctx.Err() == nil {
 		if e.inject.offer(entry{fn: fn, of: o}) {
 			point(p1Published)
 			e.notify()
@@ -22,7 +25,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	}
 	o := e.inject.originOf(parentOf(ctx))
 	r := e.runnerOf(ctx)
-	fn = e.probeFor(ctx, r).bare(fn)
+	fn = e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn)
 	err := e.submit(r, ctx, entry{fn: fn, of: o}, wait)
 	if err != nil { // nothing may come any more that would let go of it
 		e.inject.recent.CompareAndSwap(o, nil)

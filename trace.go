@@ -1,0 +1,188 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	rtrace "runtime/trace"
+	"slices"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Spans. A task has one if the span context of its parent is sampled: that is known when it is submitted,
+// whatever happens to the parent's span meanwhile. It is a child of that span if somebody waits for the
+// task, and else the root of a new trace, with a link.
+
+// maxEvents bounds the events of one span. A task in a loop would fill the exporter's memory with them.
+const maxEvents = 32
+
+const defaultTaskName = "executor.task"
+
+// tracedContext is the parent in the context of a task that is traced: base, which is the parent without
+// the task's own span, and the span. Children of the task get their spans over base: tasks that submit
+// themselves again would else build an endless chain.
+type tracedContext struct {
+	context.Context
+	base context.Context
+}
+
+// baseOf returns the parent of a task without the spans of tasks that it stems from.
+func baseOf(parent context.Context) context.Context {
+	switch c := parent.(type) {
+	case *tracedContext:
+		return c.base
+	case *namedContext:
+		if base := baseOf(c.Context); !sameContext(base, c.Context) {
+			return rename(base, c.name)
+		}
+	}
+	return parent
+}
+
+// sampledSpan reports whether tasks with this parent have spans.
+func sampledSpan(parent context.Context) bool {
+	return !sameContext(parent, context.Background()) && trace.SpanContextFromContext(parent).IsSampled()
+}
+
+// What a taskContext knows about its children.
+const (
+	spansUnknown = iota
+	spansNone
+	spansWanted
+)
+
+// traced reports whether children with the context's parent have spans. It looks only once, and only if
+// there are children.
+func (c *taskContext) traced() bool {
+	known := c.spans.Load()
+	return known == spansWanted || known == spansUnknown && c.lookForSpan()
+}
+
+func (c *taskContext) lookForSpan() bool {
+	sampled := sampledSpan(c.parent)
+	c.knowSpan(sampled)
+	return sampled
+}
+
+func (c *taskContext) knowSpan(sampled bool) {
+	if sampled {
+		c.spans.Store(spansWanted)
+	} else {
+		c.spans.Store(spansNone)
+	}
+}
+
+// traced reports whether a task submitted with ctx, whose parent is given, has a span.
+func (e *Executor) traced(ctx, parent context.Context) bool {
+	if tc, ok := ctx.(*taskContext); ok {
+		return tc.traced()
+	}
+	if o := e.inject.recent.Load(); o != nil && sameContext(o.parent, parent) {
+		return o.traced
+	}
+	return sampledSpan(parent)
+}
+
+// tracer returns the tracer for a task with this parent: of WithTracerProvider, or of the parent's span, or
+// the global one if that span is of another process.
+func (e *Executor) tracer(parent trace.Span) trace.Tracer {
+	provider := e.cfg.tracers
+	switch {
+	case provider != nil:
+	case parent.SpanContext().IsRemote():
+		provider = otel.GetTracerProvider()
+	default:
+		provider = parent.TracerProvider()
+	}
+	return provider.Tracer(ScopeName, trace.WithInstrumentationVersion(Version))
+}
+
+// startSpan starts the task's span on r and returns ctx with it. parent is the task's parent, and ctx the
+// same without spans of tasks.
+func (p *probe) startSpan(ctx, parent context.Context, r *runner, name *taskName) context.Context {
+	attrs := []attribute.KeyValue{
+		attribute.String("executor.name", p.e.name),
+		attribute.Float64("executor.queue.wait", (p.started - p.submitted).Seconds()),
+	}
+	if i := slices.Index(*p.e.slots.Load(), r.slot); i >= 0 {
+		attrs = append(attrs, attribute.Int("executor.slot", i))
+	}
+	if p.home != nil {
+		attrs = append(attrs, attribute.Bool("executor.stolen", r.slot != p.home))
+	}
+	spanName := defaultTaskName
+	if name != nil {
+		spanName = name.name
+		attrs = append(attrs, attribute.String("executor.task.name", spanName))
+	}
+	above := trace.SpanFromContext(parent)
+	opts := []trace.SpanStartOption{trace.WithAttributes(attrs...)}
+	if p.detached {
+		opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: above.SpanContext()}))
+	}
+	_, p.span = p.e.tracer(above).Start(trace.ContextWithSpan(ctx, above), spanName, opts...)
+	return trace.ContextWithSpan(ctx, p.span)
+}
+
+// endSpan ends the span. If the task did not return, value is what it panicked with, or nil for a Goexit.
+func (p *probe) endSpan(returned bool, err error, value any) {
+	switch {
+	case !returned && value == nil:
+		p.fail(errorTypeOf(ErrGoexit), ErrGoexit.Error())
+	case !returned:
+		p.fail("panic", fmt.Sprint("panic: ", value))
+	case err != nil:
+		p.fail(errorTypeOf(err), err.Error())
+	}
+	p.span.End()
+}
+
+func (p *probe) fail(kind, description string) {
+	p.span.SetStatus(codes.Error, description)
+	p.span.SetAttributes(errorType(kind))
+}
+
+// errorTypeOf is the convention's error.type, with words for contexts.
+func errorTypeOf(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline_exceeded"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	return semconv.ErrorType(err).Value.AsString()
+}
+
+// event adds an event to the task's span, if it has one and it has not got too many. Any goroutine.
+func (p *probe) event(name string, attrs ...attribute.KeyValue) {
+	if p.span != nil && p.events.Add(1) <= maxEvents {
+		p.span.AddEvent(name, trace.WithAttributes(attrs...))
+	}
+}
+
+// block marks the start of a Blocking call, and returns what marks its end.
+func (p *probe) block() (leave func()) {
+	p.event("executor.blocking.enter")
+	var region *rtrace.Region
+	if p.task != nil {
+		region = rtrace.StartRegion(p.within, "executor.blocking")
+	}
+	return func() {
+		if region != nil {
+			region.End()
+		}
+		p.event("executor.blocking.exit")
+	}
+}
+
+// stall marks, once, that the task stands still while others wait. Any goroutine.
+func (p *probe) stall(reason string) {
+	if p.stalled.CompareAndSwap(false, true) {
+		p.event("executor.stall", attribute.String("executor.stall.reason", reason))
+	}
+}
