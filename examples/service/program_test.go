@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +41,7 @@ type program struct {
 	cmd        *exec.Cmd
 	api, admin string      // URLs
 	log        chan record // its log, closed at the end
+	stdout     bytes.Buffer
 }
 
 // record is a line of the log.
@@ -54,6 +57,7 @@ func start(t *testing.T, args ...string) *program {
 	require.NoError(t, err)
 	args = append([]string{"-addr", "127.0.0.1:0", "-admin", "127.0.0.1:0"}, args...)
 	p := &program{cmd: exec.Command(self, args...), log: make(chan record, 1000)}
+	p.cmd.Stdout = &p.stdout
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
@@ -251,4 +255,20 @@ func TestProgram_LoadsAProgram(t *testing.T) {
 	require.Equal(t, "0", table["other"][0], stdout)
 	p.signal(t)
 	require.Zero(t, p.end(t).ExitCode())
+}
+
+func TestProgram_WritesSpans(t *testing.T) {
+	p := start(t, "-trace")
+	status, _, err := get(p.api + "/thumbnail")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status)
+	p.signal(t)
+	require.Zero(t, p.end(t).ExitCode())
+	var names []string
+	for line := range strings.Lines(p.stdout.String()) {
+		var span struct{ Name string }
+		require.NoError(t, json.Unmarshal([]byte(line), &span), line)
+		names = append(names, span.Name)
+	}
+	require.Contains(t, names, "GET /thumbnail")
 }

@@ -22,7 +22,7 @@ func watch(f *os.File, total time.Duration, t *tally) *progress {
 	p := &progress{make(chan struct{}), make(chan struct{})}
 	bar := progressbar.NewOptions64(int64(total),
 		progressbar.OptionSetWriter(f),
-		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetWidth(20),
 		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionClearOnFinish(),
@@ -38,7 +38,7 @@ func watch(f *os.File, total time.Duration, t *tally) *progress {
 				return
 			case <-ticker.C:
 				ok, turned, rest := t.counts()
-				bar.Describe(fmt.Sprintf("%d answered, %d turned away, %d other", ok, turned, rest))
+				bar.Describe(fmt.Sprintf("%6d answered, %6d turned away, %6d other", ok, turned, rest))
 				_ = bar.Set64(min(int64(time.Since(start)), int64(total)-1)) // a full bar would take itself off
 			}
 		}

@@ -16,10 +16,6 @@ import (
 	"github.com/seed-97bda89a/executor"
 )
 
-// spares bounds the requests that are half done and have no slot: those in C, those that wait to get there, and those
-// that let others go first. With many of them all requests take longer, and none is turned away for it.
-const spares = 8
-
 // serve runs the service until ctx is done, and then drains it. It returns nil if every request was answered.
 func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Writer) error {
 	tel, err := newTelemetry(cfg.trace, stdout)
@@ -29,7 +25,6 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 	options := []executor.Option{
 		executor.WithName("service"),
 		executor.WithQueueLimit(cfg.queue),
-		executor.WithMaxSpares(spares),
 		executor.WithHistogramSampling(1), // tasks of milliseconds can be timed all
 		executor.WithLogger(log),
 		executor.WithMeterProvider(tel.meters),
