@@ -15,6 +15,7 @@ type serveConfig struct {
 	addr, admin string
 	slots       int // 0 follows the CPU quota
 	queue       int
+	requests    int
 	native      int
 	timeout     time.Duration // of one request
 	lameDuck    time.Duration
@@ -64,6 +65,7 @@ func parseServe(args []string, stderr io.Writer) (serveConfig, error) {
 	flags.StringVar(&c.admin, "admin", "127.0.0.1:8081", "address for metrics, probes and the debug page; keep it private")
 	flags.IntVar(&c.slots, "slots", 0, "tasks that run at once; 0 follows the CPU quota")
 	flags.IntVar(&c.queue, "queue", 64, "requests that may wait for a slot; the next ones get 503")
+	flags.IntVar(&c.requests, "requests", 512, "requests in progress, those that still send their body included; the next ones get 503")
 	flags.IntVar(&c.native, "native", 2, "calls into C at once")
 	flags.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a request may wait and run")
 	flags.DurationVar(&c.lameDuck, "lame-duck", 0, "how long to go on after SIGTERM while /readyz says 503")
@@ -76,6 +78,7 @@ func parseServe(args []string, stderr io.Writer) (serveConfig, error) {
 	r.check(flags.NArg() == 0, "takes flags or the word load, not %q", flags.Args())
 	r.check(c.slots >= 0 && c.slots <= 4096, "-slots=%d: must be 0 to 4096", c.slots)
 	r.check(c.queue >= 1, "-queue=%d: must be at least 1", c.queue)
+	r.check(c.requests >= 1, "-requests=%d: must be at least 1", c.requests)
 	r.check(c.native >= 1, "-native=%d: must be at least 1", c.native)
 	r.check(c.timeout > 0, "-timeout=%v: must be more than 0", c.timeout)
 	r.check(c.lameDuck >= 0, "-lame-duck=%v: must not be negative", c.lameDuck)

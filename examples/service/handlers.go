@@ -26,10 +26,11 @@ const (
 
 // service answers requests. Its methods may be called by many at once.
 type service struct {
-	exec    *executor.Executor
-	native  *executor.Bulkhead // calls into C
-	timeout time.Duration
-	log     *slog.Logger
+	exec     *executor.Executor
+	native   *executor.Bulkhead // calls into C
+	requests int64              // in progress at most: each may hold a body, before it comes to the queue
+	timeout  time.Duration
+	log      *slog.Logger
 
 	accepted, answered atomic.Int64 // requests
 }
@@ -53,8 +54,11 @@ func (s *service) routes() *http.ServeMux {
 // function waits for the client and holds no slot; an error of it is the client's.
 func (s *service) onExecutor(name string, prepare func(http.ResponseWriter, *http.Request) (job, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.accepted.Add(1)
 		defer s.answered.Add(1)
+		if s.accepted.Add(1)-s.answered.Load() > s.requests {
+			busy(w, "busy")
+			return
+		}
 		work, err := prepare(w, r)
 		if err != nil {
 			refuse(w, err)
@@ -92,19 +96,23 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
+// busy sends a client away for a while.
+func busy(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", retryAfter)
+	http.Error(w, why, http.StatusServiceUnavailable)
+}
+
 // fail answers a request that came to nothing. Being full is not an error of the service, so it is not logged:
 // the metrics have it.
 func (s *service) fail(w http.ResponseWriter, r *http.Request, name string, err error) {
 	var panicked *executor.PanicError
 	switch {
 	case errors.Is(err, executor.ErrQueueFull), errors.Is(err, executor.ErrClosed):
-		w.Header().Set("Retry-After", retryAfter)
-		http.Error(w, "busy", http.StatusServiceUnavailable)
+		busy(w, "busy")
 	case r.Context().Err() != nil:
 		w.WriteHeader(statusClientGone)
 	case errors.Is(err, context.DeadlineExceeded):
-		w.Header().Set("Retry-After", retryAfter)
-		http.Error(w, "too slow", http.StatusServiceUnavailable)
+		busy(w, "too slow")
 	case errors.As(err, &panicked):
 		s.log.Error("panic", "handler", name, "value", fmt.Sprint(panicked.Value), "stack", string(panicked.Stack))
 		http.Error(w, "internal error", http.StatusInternalServerError)

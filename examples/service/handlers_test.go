@@ -33,7 +33,7 @@ func newService(t *testing.T, log io.Writer, opts ...executor.Option) *service {
 	native, err := executor.NewBulkhead(t.Name(), 2)
 	require.NoError(t, err)
 	return &service{
-		exec: newExecutor(t, opts...), native: native,
+		exec: newExecutor(t, opts...), native: native, requests: 10,
 		timeout: time.Minute, log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 }
@@ -126,6 +126,23 @@ func TestService_ShedsWhatItHasNoRoomFor(t *testing.T) {
 	w = ask(t.Context(), s.routes(), "GET", "/thumbnail", nil)
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, "the end is like being full")
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
+}
+
+// Bodies are read before there is a task, so the queue does not bound them.
+func TestService_BoundsTheBodies(t *testing.T) {
+	s := newService(t, io.Discard)
+	s.requests = 1
+	body, rest := io.Pipe()
+	first := make(chan int)
+	go func() { first <- ask(t.Context(), s.routes(), "POST", "/hash", body).Code }()
+	_, err := rest.Write([]byte("half"))
+	require.NoError(t, err)
+	w := ask(t.Context(), s.routes(), "POST", "/hash", strings.NewReader("x"))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.NoError(t, rest.Close())
+	require.Equal(t, http.StatusOK, <-first)
+	require.Equal(t, http.StatusOK, ask(t.Context(), s.routes(), "POST", "/hash", strings.NewReader("x")).Code)
 }
 
 func TestService_DropsWhatComesTooLate(t *testing.T) {

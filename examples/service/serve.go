@@ -16,6 +16,9 @@ import (
 	"github.com/seed-97bda89a/executor"
 )
 
+// readTime is how long a client may take to send its request.
+const readTime = 15 * time.Second
+
 // serve runs the service until ctx is done, and then drains it. It returns nil if every request was answered.
 func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Writer) error {
 	tel, err := newTelemetry(cfg.trace, stdout)
@@ -43,7 +46,7 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 		return err
 	}
 
-	svc := &service{exec: exec, native: native, timeout: cfg.timeout, log: log}
+	svc := &service{exec: exec, native: native, requests: int64(cfg.requests), timeout: cfg.timeout, log: log}
 	var ready atomic.Bool
 	api, err := listen(cfg.addr, log, otelhttp.NewHandler(svc.routes(), "http", otelhttp.WithServerName("service"),
 		otelhttp.WithMeterProvider(tel.meters), otelhttp.WithTracerProvider(tel.tracers)))
@@ -51,7 +54,7 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 		return err
 	}
 	defer api.Close()
-	api.WriteTimeout = cfg.timeout + 10*time.Second // time to compute, and to send it
+	api.WriteTimeout = readTime + cfg.timeout + 10*time.Second // it counts from the request's header
 	admin, err := listen(cfg.admin, log, adminRoutes(tel.metrics, &ready))
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func listen(addr string, log *slog.Logger, handler http.Handler) (*server, error
 		Addr:              listener.Addr().String(),
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
+		ReadTimeout:       readTime,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
