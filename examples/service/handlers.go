@@ -66,7 +66,7 @@ func (s *service) onExecutor(name string, prepare func(http.ResponseWriter, *htt
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.timeout)
 		defer cancel()
-		answer, err := s.run(ctx, work)
+		answer, err := s.run(executor.WithTaskName(ctx, name), work)
 		if err != nil {
 			s.fail(w, r, name, err)
 			return

@@ -264,11 +264,15 @@ func TestProgram_WritesSpans(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	p.signal(t)
 	require.Zero(t, p.end(t).ExitCode())
-	var names []string
+	ids, parents := map[string]string{}, map[string]string{} // by the name of a span
 	for line := range strings.Lines(p.stdout.String()) {
-		var span struct{ Name string }
+		var span struct {
+			Name                string
+			SpanContext, Parent struct{ SpanID string }
+		}
 		require.NoError(t, json.Unmarshal([]byte(line), &span), line)
-		names = append(names, span.Name)
+		ids[span.Name], parents[span.Name] = span.SpanContext.SpanID, span.Parent.SpanID
 	}
-	require.Contains(t, names, "GET /thumbnail")
+	require.NotEmpty(t, ids["GET /thumbnail"], &p.stdout)
+	require.Equal(t, ids["GET /thumbnail"], parents["thumbnail"], "the task is part of the request: %s", &p.stdout)
 }
