@@ -159,10 +159,15 @@ func (t *linkTable) of(parent context.Context) *link {
 		return l
 	}
 
-	// Made outside of the lock, because it calls methods of the parent.
+	// Made outside of the lock, because it calls methods of the parent. The context that Done comes from is
+	// enough: it serves others too, and must not keep alive the values of whoever asked first.
+	source := parent
+	if c, ok := parent.Value(cancelKey).(context.Context); ok && c.Done() == done {
+		source = c
+	}
 	l = &link{}
-	l.ctx, l.cancel = context.WithCancelCause(parent)
-	l.stop = context.AfterFunc(parent, func() { t.forget(done, l) })
+	l.ctx, l.cancel = context.WithCancelCause(source)
+	l.stop = context.AfterFunc(source, func() { t.forget(done, l) })
 
 	t.mu.Lock()
 	other, closed := t.links[done], t.closed

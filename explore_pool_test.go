@@ -40,7 +40,7 @@ var _ = mirrors(map[string]string{
 	"runner.enter":            "4ca5e36a82e1",
 	"runner.leave":            "82f841ca4b12",
 	"runner.findSlot":         "4e59a2e1357f",
-	"Executor.retake": "441fec4b5ca1",
+	"Executor.retake":         "441fec4b5ca1",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
 	"Executor.retakeBlocked":  "0ec7c9d4a162",

@@ -10,6 +10,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What the documents say: a panic in a call is the loop's error, and the part of the range that it belongs
+// to completes all the same.
+func TestFor_PanicsAreNotCountedAsPanickedTasks(t *testing.T) {
+	e := newExecutor(t, executor.WithSlots(2))
+	loop := func(ctx context.Context) error {
+		return executor.For(ctx, e, 100, func(_ context.Context, i int) error {
+			if i == 50 {
+				panic("fifty")
+			}
+			return nil
+		})
+	}
+	var p *executor.PanicError
+	require.ErrorAs(t, loop(context.Background()), &p)
+	require.ErrorAs(t, inTask(t, e, loop), &p)
+	require.Zero(t, quiet(t, e).Panicked)
+}
+
 // Mutant: what is split off before a body blocks is run on top of the loop that split it, one frame deeper
 // for each index: the stack overflows.
 func TestFor_BlockingBodiesDoNotNest(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
@@ -57,6 +58,41 @@ func TestPromise05_DoneUnderALongLivedParentLeavesNothing(t *testing.T) {
 		})
 	}
 	close(odd.done)
+}
+
+// Mutant: the link that all tasks under a long-lived parent share is made from the context of the first one,
+// with its values.
+func TestPromise05_DoneDoesNotKeepTheValuesOfTheFirst(t *testing.T) {
+	root, cancelRoot := context.WithCancel(context.Background())
+	defer cancelRoot()
+	e := newExecutor(t, executor.WithSlots(1))
+	var seen weak.Pointer[[1 << 16]byte]
+	var derived context.Context
+	var cancel context.CancelFunc
+	func() {
+		large := new([1 << 16]byte)
+		seen = weak.Make(large)
+		f, err := executor.Submit(context.WithValue(root, ctxKey{}, large), e, func(ctx context.Context) (int, error) {
+			<-pick(ctx.Done())
+			return 1, nil
+		})
+		require.NoError(t, err)
+		require.NoError(t, result(t, f))
+	}()
+	f, err := executor.Submit(root, e, func(ctx context.Context) (int, error) {
+		derived, cancel = context.WithCancel(ctx) // hangs below the link
+		return 1, derived.Err()
+	})
+	require.NoError(t, err)
+	require.NoError(t, result(t, f))
+	quiet(t, e)
+	eventually(t, "the value is collected", func() bool {
+		runtime.GC()
+		return seen.Value() == nil
+	})
+	require.NoError(t, e.Close())
+	require.ErrorIs(t, context.Cause(derived), executor.ErrClosed)
+	cancel()
 }
 
 // pick uses a channel without waiting for it.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/cgotest"
@@ -105,6 +106,74 @@ func TestOnThread_StateOfTheKernelStaysThere(t *testing.T) {
 	quiet(t, e)
 	if err := forbidden.Load(); err != nil {
 		t.Skip("unshare(CLONE_FS):", *err)
+	}
+}
+
+// usr2 is SIGUSR2 in a signal mask of the kernel.
+const usr2 = 1 << (syscall.SIGUSR2 - 1)
+
+// sigmask adds signals to the calling thread's mask and returns what it was.
+func sigmask(add uint64) (was uint64) {
+	const block = 0
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, block, uintptr(unsafe.Pointer(&add)),
+		uintptr(unsafe.Pointer(&was)), unsafe.Sizeof(was), 0, 0)
+	if errno != 0 {
+		panic(errno)
+	}
+	return was
+}
+
+// A signal that half of the tasks block, in OnThread, is never blocked for a task, nor for a new thread. Mutant:
+// the thread goes back to the runtime.
+func TestOnThread_SignalMasksStayThere(t *testing.T) {
+	masks := []struct {
+		name string
+		set  func()
+		get  func() bool
+	}{
+		{"kernel", func() { sigmask(usr2) }, func() bool { return sigmask(0)&usr2 != 0 }},
+		{"C", func() {
+			if !cgotest.MaskUsr2() {
+				panic("pthread_sigmask")
+			}
+		}, cgotest.MasksUsr2},
+	}
+	for _, mask := range masks {
+		t.Run(mask.name, func(t *testing.T) {
+			if mask.name == "C" {
+				needC(t)
+			}
+			require.False(t, mask.get(), "the signal is blocked already")
+			e := spared(t, 3, 50)
+			for i := range 300 {
+				require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+					if i%2 == 0 {
+						executor.OnThread(ctx, func() {
+							if mask.get() {
+								t.Error("a new thread blocks the signal")
+							}
+							mask.set()
+							runtime.Gosched()
+							if !mask.get() {
+								t.Error("the thread does not block the signal any more")
+							}
+							made := make(chan bool)
+							go func() { // perhaps on a thread that this one makes
+								runtime.LockOSThread()
+								made <- mask.get()
+							}()
+							if <-made {
+								t.Error("another thread blocks the signal")
+							}
+						})
+					}
+					if mask.get() {
+						t.Error("a task's thread blocks the signal")
+					}
+				}))
+			}
+			quiet(t, e)
+		})
 	}
 }
 

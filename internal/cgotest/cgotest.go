@@ -1,7 +1,7 @@
 //go:build cgo && !windows
 
 // Package cgotest is C code for the tests of package executor: calls that block in C where the Go
-// scheduler can not see why, counted in C, and a variable that each thread has for itself.
+// scheduler can not see why, counted in C; a variable that each thread has for itself; and its signal mask.
 package cgotest
 
 /*
@@ -9,6 +9,7 @@ package cgotest
 #cgo LDFLAGS: -lpthread
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
@@ -68,6 +69,20 @@ static int swap_mine(int to) {
 }
 
 static int get_mine(void) { return mine; }
+
+static int mask_usr2(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int masks_usr2(void) {
+	sigset_t set;
+	if (pthread_sigmask(SIG_BLOCK, NULL, &set) != 0)
+		return -1;
+	return sigismember(&set, SIGUSR2);
+}
 */
 import "C"
 
@@ -97,3 +112,9 @@ func SwapMine(to int) int { return int(C.swap_mine(C.int(to))) }
 
 // Mine returns the calling thread's own variable.
 func Mine() int { return int(C.get_mine()) }
+
+// MaskUsr2 makes the calling thread block SIGUSR2, with pthread_sigmask, and reports whether that worked.
+func MaskUsr2() bool { return C.mask_usr2() == 0 }
+
+// MasksUsr2 reports whether the calling thread blocks SIGUSR2.
+func MasksUsr2() bool { return C.masks_usr2() != 0 }

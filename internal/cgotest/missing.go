@@ -14,3 +14,5 @@ func Inside() int      { panic(Missing) }
 func Most() int        { panic(Missing) }
 func SwapMine(int) int { panic(Missing) }
 func Mine() int        { panic(Missing) }
+func MaskUsr2() bool   { panic(Missing) }
+func MasksUsr2() bool  { panic(Missing) }
