@@ -47,6 +47,11 @@
 // an idle executor but parked goroutines, and after [Executor.Shutdown] or Close nothing of it is left.
 // README.md has the whole list, docs/ARCHITECTURE.md the reasons.
 //
+// # Seeing what it does
+//
+// [Executor.Stats] are numbers, and the same numbers are OpenTelemetry instruments. [DebugHandler] is a page for people, with
+// advice when something is wrong; mount it where the public can not reach it.
+//
 // # What it does not do
 //
 // It keeps nothing on disk, knows no other machine, and does not interrupt a task: Go can not. A task that

@@ -2,10 +2,13 @@ package executor
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -46,8 +49,11 @@ type Executor struct {
 	quiet    quiet
 	life     life
 
+	debug debugger
+
 	cfg     config
 	name    string
+	born    time.Time
 	labels  context.Context // carries the profiler labels of runners
 	metrics func() error    // unregisters the instruments
 }
@@ -60,7 +66,7 @@ func New(opts ...Option) (*Executor, error) {
 		return nil, err
 	}
 	learnRuntime()
-	e := &Executor{cfg: cfg, name: names.take(cfg.name)}
+	e := &Executor{cfg: cfg, name: names.take(cfg.name), born: time.Now()}
 	e.labels = labelsOf(e.name)
 	e.links.root = newRoot()
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
@@ -81,6 +87,7 @@ func New(opts ...Option) (*Executor, error) {
 
 	e.group.Add(1)
 	go e.keeper.main()
+	names.introduce(e)
 	return e, nil
 }
 
@@ -128,7 +135,7 @@ var names nameTable
 
 type nameTable struct {
 	mu    sync.Mutex
-	taken map[string]bool
+	taken map[string]*Executor // nil while New is at it
 }
 
 // take returns name, or name with the first free suffix "-2", "-3", and so on.
@@ -136,14 +143,39 @@ func (t *nameTable) take(name string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.taken == nil {
-		t.taken = make(map[string]bool)
+		t.taken = make(map[string]*Executor)
 	}
 	unique := name
-	for n := 2; t.taken[unique]; n++ {
+	for n := 2; t.has(unique); n++ {
 		unique = name + "-" + strconv.Itoa(n)
 	}
-	t.taken[unique] = true
+	t.taken[unique] = nil
 	return unique
+}
+
+func (t *nameTable) has(name string) bool {
+	_, taken := t.taken[name]
+	return taken
+}
+
+// introduce makes a new executor known by its name.
+func (t *nameTable) introduce(e *Executor) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken[e.name] = e
+}
+
+// live returns the executors that have not ended, by name.
+func (t *nameTable) live() []*Executor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []*Executor
+	for _, name := range slices.Sorted(maps.Keys(t.taken)) {
+		if e := t.taken[name]; e != nil {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 func (t *nameTable) give(name string) {

@@ -235,5 +235,5 @@ func (r *runner) abnormal(recovered any) error {
 	if recovered == nil {
 		return ErrGoexit
 	}
-	return asPanicError(recovered)
+	return r.panicked(recovered)
 }

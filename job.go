@@ -97,7 +97,7 @@ func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 		if value == nil {
 			return // Goexit
 		}
-		r.e.cfg.onPanic(ctx, asPanicError(value)) // a panic in the handler crashes
+		r.e.cfg.onPanic(ctx, r.panicked(value)) // a panic in the handler crashes
 		r.inBare = false
 		r.endChildren(0)
 		r.count.panicked.inc()

@@ -88,6 +88,7 @@ func (k *keeper) main() {
 		}
 		word := e.word.Load() // first: what was asked for before the end is started, and ends
 		k.startRunners()
+		e.debug.launch()
 		if word&ended != 0 {
 			if k.timer != nil {
 				k.timer.Stop()

@@ -236,6 +236,7 @@ func (e *Executor) end(ctx context.Context) error {
 func (e *Executor) finish() {
 	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
 	e.links.close()
+	e.debug.close() // before ended: what was asked for until then, the keeper still starts
 	point(l2Ending)
 	e.idle.mu.Lock()
 	e.word.Or(ended)

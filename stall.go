@@ -166,7 +166,7 @@ func (k *keeper) watchStalls(now time.Time) {
 	d := k.stalls.decide(s)
 	short := e.cfg.detect && e.lend(d, k.stuck)
 	k.mark(&s)
-	if e.cfg.onStall != nil {
+	if e.cfg.onStall != nil || e.viewers.Load() > 0 {
 		k.report(&s, short)
 	}
 }
@@ -315,7 +315,10 @@ func (k *keeper) report(s *sight, short bool) {
 			info.Stack = stack
 			info.Reason = reasonOf(stack, info.Reason)
 		}
-		e.cfg.onStall(info)
+		e.debug.events.stalled(&info)
+		if e.cfg.onStall != nil {
+			e.cfg.onStall(info)
+		}
 	}()
 }
 

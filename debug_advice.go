@@ -1,0 +1,169 @@
+package executor
+
+import (
+	"fmt"
+	"time"
+)
+
+// What DebugHandler says when something is wrong. Each rule reads the state that is shown, nothing else.
+
+// advise applies the rules.
+func advise(d *DebugState) []DebugAdvice {
+	var advice []DebugAdvice
+	for _, rule := range []func(*DebugState) *DebugAdvice{
+		adviseThrottled, adviseRejections, adviseSpares, adviseCheckpoint, adviseCgo, adviseSyscall, adviseBlocked, adviseLatency,
+	} {
+		if a := rule(d); a != nil {
+			advice = append(advice, *a)
+		}
+	}
+	return advice
+}
+
+func adviseThrottled(d *DebugState) *DebugAdvice {
+	w := &d.Window
+	if w.Periods == 0 || w.Throttled*20 <= w.Periods {
+		return nil
+	}
+	a := &DebugAdvice{
+		Kind:    AdviceThrottled,
+		Problem: fmt.Sprintf("The kernel stopped the process in %s of %s periods, because its CPU quota was spent.", numberText(w.Throttled), numberText(w.Periods)),
+		Remedy:  "Something else in the process or its cgroup computes too: move that work into tasks, or raise the quota.",
+		Call:    "e.Go(ctx, fn)",
+	}
+	if d.Sizing.Fixed {
+		a.Remedy = "The number of slots is fixed, whatever the quota is. Let it follow the quota, rounded down."
+		a.Call = "e.Resize(0), or New without WithSlots"
+	}
+	return a
+}
+
+func adviseRejections(d *DebugState) *DebugAdvice {
+	if d.Window.Rejected == 0 || d.Lifecycle != "open" {
+		return nil
+	}
+	a := &DebugAdvice{
+		Kind: AdviceRejections,
+		Problem: fmt.Sprintf("%s %s refused in the last %s: the queue is full (limit %s), or the submitters' contexts ended.",
+			numberText(d.Window.Rejected), were(d.Window.Rejected, "submission"), seconds(d.Window.Length), numberText(d.Stats.QueueLimit)),
+		Remedy: "If callers can wait, let Go hold them back until there is room. If not, answer at once that you are busy. A longer queue only helps with bursts.",
+		Call:   "e.Go(ctx, fn) instead of TryGo, or WithQueueLimit",
+	}
+	return a
+}
+
+func adviseSpares(d *DebugState) *DebugAdvice {
+	n := d.Window.Uncompensated + d.Window.NoSpare
+	if n == 0 {
+		return nil
+	}
+	a := &DebugAdvice{
+		Kind: AdviceSpares,
+		Problem: fmt.Sprintf("%s times in the last %s a blocked task kept its slot, because all %s spares stood in for others.",
+			numberText(n), seconds(d.Window.Length), numberText(d.MaxSpares)),
+		Remedy: "Allow more spares, or bound the calls that block, so that they wait for their turn with the slot lent.",
+		Call:   "WithMaxSpares(n), or executor.NewBulkhead(name, limit)",
+	}
+	if d.MaxSpares == 0 {
+		a.Problem = fmt.Sprintf("%s times in the last %s a blocked task kept its slot, because spares are turned off.", numberText(n), seconds(d.Window.Length))
+		a.Remedy, a.Call = "Allow spares, so that somebody can stand in for a blocked task.", "WithMaxSpares(n)"
+	}
+	return a
+}
+
+func adviseCheckpoint(d *DebugState) *DebugAdvice {
+	at := oldest(d, func(s *DebugSlot) bool { return s.Overdue && (s.In == "computing" || s.In == "") })
+	if at == nil || d.Stats.Queued == 0 {
+		return nil
+	}
+	return &DebugAdvice{
+		Kind:    AdviceCheckpoint,
+		Problem: fmt.Sprintf("%s has computed for at least %s, over its budget of %s, while %s others wait.", taskIn(at), durationText(at.Age), durationText(d.Budget), numberText(d.Stats.Queued)),
+		Remedy:  "Call Checkpoint in its loop, so that it lets others go first once the budget is spent.",
+		Call:    "executor.Checkpoint(ctx)",
+	}
+}
+
+func adviseCgo(d *DebugState) *DebugAdvice {
+	at := oldest(d, func(s *DebugSlot) bool { return s.In == "cgo" && s.Age >= stuckAfter })
+	if at == nil {
+		return nil
+	}
+	return &DebugAdvice{
+		Kind:    AdviceCgo,
+		Problem: fmt.Sprintf("%s has been in a C call for at least %s and keeps its slot.", taskIn(at), durationText(at.Age)),
+		Remedy:  "If the call waits, wrap it in Blocking. Bound such calls with a Bulkhead, for each holds a thread.",
+		Call:    "bulkhead.Blocking(ctx, fn)",
+	}
+}
+
+func adviseSyscall(d *DebugState) *DebugAdvice {
+	at := oldest(d, func(s *DebugSlot) bool { return s.In == "syscall" && s.Age >= stuckAfter })
+	if at == nil {
+		return nil
+	}
+	return &DebugAdvice{
+		Kind:    AdviceSyscall,
+		Problem: fmt.Sprintf("%s has been in a system call for at least %s and keeps its slot.", taskIn(at), durationText(at.Age)),
+		Remedy:  "Wrap the call in Blocking: its slot then runs other tasks until it returns.",
+		Call:    "executor.Blocking(ctx, fn)",
+	}
+}
+
+func adviseBlocked(d *DebugState) *DebugAdvice {
+	at := oldest(d, func(s *DebugSlot) bool {
+		return s.In != "" && s.In != "computing" && s.In != "cgo" && s.In != "syscall" && s.Age >= stuckAfter
+	})
+	if at == nil {
+		return nil
+	}
+	return &DebugAdvice{
+		Kind:    AdviceBlocked,
+		Problem: fmt.Sprintf("%s has stood still for at least %s (%s) and keeps its slot.", taskIn(at), durationText(at.Age), at.In),
+		Remedy:  "Wrap what it waits for in Blocking: its slot then runs other tasks meanwhile.",
+		Call:    "executor.Blocking(ctx, fn)",
+	}
+}
+
+// enoughMeasured is how many tasks must have been measured for their p99 to mean something.
+const enoughMeasured = 30
+
+func adviseLatency(d *DebugState) *DebugAdvice {
+	if min(d.Wait.Count, d.Run.Count) < enoughMeasured || d.Wait.P99 <= 10*d.Run.P50 || d.Wait.P99 < time.Millisecond {
+		return nil
+	}
+	return &DebugAdvice{
+		Kind:    AdviceLatency,
+		Problem: fmt.Sprintf("One task in a hundred waits %s or more to be started, while half of them run for less than %s.", durationText(d.Wait.P99), durationText(d.Run.P50)),
+		Remedy:  "Some tasks take far longer than others, or more comes than the slots can do. Call Checkpoint in the long ones, put what blocks into Blocking, or refuse early with TryGo.",
+		Call:    "executor.Checkpoint(ctx), executor.Blocking(ctx, fn), e.TryGo(ctx, fn)",
+	}
+}
+
+// oldest returns the slot whose task has been there for the longest, among those that match.
+func oldest(d *DebugState, match func(*DebugSlot) bool) *DebugSlot {
+	var found *DebugSlot
+	for i := range d.Slots {
+		if s := &d.Slots[i]; s.State == "running" && match(s) && (found == nil || s.Age > found.Age) {
+			found = s
+		}
+	}
+	return found
+}
+
+func taskIn(s *DebugSlot) string {
+	if s.Task == "" {
+		return fmt.Sprintf("The task in slot %d", s.Slot)
+	}
+	return fmt.Sprintf("The task %s in slot %d", s.Task, s.Slot)
+}
+
+// were is a noun and its verb.
+func were(n uint64, noun string) string {
+	if n == 1 {
+		return noun + " was"
+	}
+	return noun + "s were"
+}
+
+func seconds(d time.Duration) string { return durationText(max(time.Second, d.Round(time.Second))) }

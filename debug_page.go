@@ -1,0 +1,324 @@
+package executor
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The page: templates, and what they need beside DebugState. Names, values and stacks are data to
+// html/template, which escapes them; style and script are ours, and the policy allows nothing else.
+
+//go:embed page
+var pageFiles embed.FS
+
+// page is the parsed page. It is parsed for the first who asks, not at import.
+type page struct {
+	templates     *template.Template
+	style, script string
+	policy        string // the Content-Security-Policy
+}
+
+var pages struct {
+	once sync.Once
+	page page
+}
+
+func pageTemplate() *page {
+	pages.once.Do(func() {
+		p := &pages.page
+		p.style, p.script = pageFile("style.css"), pageFile("live.js")
+		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
+			"dur": durationText, "num": numberText[int], "plural": plural, "percent": percentText,
+		}).ParseFS(pageFiles, "page/*.html"))
+		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
+			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)
+	})
+	return &pages.page
+}
+
+func pageFile(name string) string {
+	text, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	return string(text)
+}
+
+func sourceHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// render executes a template. The data is ours, so an error is a mistake in a template.
+func (p *page) render(name string, data any) []byte {
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, name, data); err != nil {
+		fmt.Fprintf(&b, "\n<p>%s</p>\n", template.HTMLEscapeString(err.Error()))
+	}
+	return b.Bytes()
+}
+
+// pageLink is an entry of the navigation.
+type pageLink struct {
+	Name, Link string
+	Current    bool
+}
+
+// renderPage renders the whole page. only is the name in the request, if there is one.
+func renderPage(all []*snapshot, only string) []byte {
+	p := pageTemplate()
+	query := ""
+	if only != "" {
+		query = "executor=" + url.QueryEscape(only) + "&"
+	}
+	data := struct {
+		Title, Time, JSON, Text string
+		Names                   []pageLink
+		Sections                []template.HTML
+		Style                   template.CSS
+		Script                  template.JS
+	}{
+		Title: "executors", Time: time.Now().Format(time.TimeOnly), JSON: "?" + query + "format=json", Text: "?" + query + "format=text",
+		Style: template.CSS(p.style), Script: template.JS(p.script),
+	}
+	for _, f := range all {
+		data.Sections = append(data.Sections, template.HTML(f.html()))
+		if len(all) > 1 {
+			data.Names = append(data.Names, pageLink{Name: f.state.Name, Link: "?executor=" + url.QueryEscape(f.state.Name)})
+		}
+	}
+	if only != "" {
+		data.Names = []pageLink{{Name: "all executors", Link: "?"}}
+	}
+	if len(all) == 1 {
+		data.Title = all[0].state.Name + " · executor"
+	}
+	return p.render("page.html", data)
+}
+
+func renderSection(d *DebugState) []byte {
+	return pageTemplate().render("section.html", sectionOf(d))
+}
+
+// section is what the template of one executor reads.
+type section struct {
+	*DebugState
+	Up        time.Duration
+	Figures   []figure
+	Charts    []chart
+	States    []stateCount
+	Many      bool   // too many slots for more than a mark each
+	SlotsNote string // beside the heading
+	Stuck     []DebugSlot
+	Queues    []figure
+	Beside    []figure
+	Ended     []figure
+}
+
+type figure struct {
+	Label, Value, Of string
+	Bad              bool
+}
+
+type stateCount struct {
+	State string
+	Count int
+}
+
+func sectionOf(d *DebugState) *section {
+	s := &d.Stats
+	v := &section{DebugState: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16}
+	v.Figures = []figure{
+		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %d %s", s.Slots, plural(s.Slots, "slot"))},
+		{Label: "Queued", Value: numberText(s.Queued), Of: "limit " + numberText(s.QueueLimit), Bad: s.Queued >= s.QueueLimit},
+		{Label: "Waiting", Value: numberText(s.Waiting), Of: "for room", Bad: s.Waiting > 0},
+		{Label: "Blocking", Value: numberText(d.Runners.Blocking), Of: "slot lent"},
+		{Label: "Spares", Value: numberText(s.Spares), Of: "of " + numberText(d.MaxSpares), Bad: s.Spares >= d.MaxSpares && d.MaxSpares > 0},
+		throttledFigure(d),
+	}
+	v.Charts = charts(d.History)
+	counts := make(map[string]int)
+	for _, at := range d.Slots {
+		counts[at.State]++
+		if at.Stack != "" {
+			v.Stuck = append(v.Stuck, at)
+		}
+	}
+	for _, state := range []string{"running", "blocking", "waiting", "searching", "idle"} {
+		v.States = append(v.States, stateCount{state, counts[state]})
+	}
+	slices.SortFunc(v.Stuck, func(a, b DebugSlot) int { return cmp.Compare(b.Age, a.Age) })
+	if n := s.Slots + s.Lent; n > len(d.Slots) {
+		v.SlotsNote = fmt.Sprintf("the first %d of %d", len(d.Slots), n)
+	}
+	v.Queues = []figure{
+		{Label: "shared queue", Value: numberText(d.Shared)},
+		{Label: "in slots", Value: numberText(d.Local)},
+		{Label: "limit", Value: numberText(s.QueueLimit)},
+		{Label: "submitters that wait", Value: numberText(s.Waiting)},
+		{Label: "stolen", Value: numberText(s.Stolen)},
+		{Label: "parks", Value: numberText(s.Parks)},
+	}
+	v.Beside = []figure{
+		{Label: "parked, inside Blocking", Value: fmt.Sprintf("%d, %d", d.Runners.Parked, d.Runners.Blocking)},
+		{Label: "waiting, yielded, surplus", Value: fmt.Sprintf("%d, %d, %d", d.Runners.Waiting, d.Runners.Yielded, d.Runners.Surplus)},
+		{Label: "slots handed over", Value: numberText(s.Handoffs)},
+		{Label: "lent for unmarked blocking", Value: numberText(s.Compensated)},
+		{Label: "refused for want of a spare", Value: numberText(s.Uncompensated), Bad: d.Window.Uncompensated > 0},
+		{Label: "yields", Value: numberText(s.Yields)},
+	}
+	v.Ended = []figure{
+		{Label: "submitted", Value: numberText(s.Submitted)},
+		{Label: "completed", Value: numberText(s.Completed)},
+		{Label: "of these with an error", Value: numberText(s.Failed)},
+		{Label: "panicked", Value: numberText(s.Panicked), Bad: s.Panicked > 0},
+		{Label: "canceled", Value: numberText(s.Canceled)},
+		{Label: "rejected", Value: numberText(s.Rejected), Bad: d.Window.Rejected > 0},
+	}
+	return v
+}
+
+func throttledFigure(d *DebugState) figure {
+	f := figure{Label: "Throttled", Value: "–", Of: "no CPU quota"}
+	if d.Throttling == nil {
+		return f
+	}
+	f.Value, f.Of = "0 %", "of the last minute"
+	if w := d.Window; w.Periods > 0 {
+		f.Value = percentText(float64(w.Throttled)/float64(w.Periods)) + " %"
+		f.Of = fmt.Sprintf("of %d periods", w.Periods)
+		f.Bad = w.Throttled*20 > w.Periods
+	}
+	return f
+}
+
+// Ago says how long ago t was.
+func (v *section) Ago(t time.Time) string {
+	return durationText(max(0, v.Time.Sub(t)).Truncate(time.Second)) + " ago"
+}
+
+// chart is one small line over the last minute.
+type chart struct {
+	Label, Value, Max string
+	Line              string // points of the line; "" while there are fewer than two
+	Bad               bool
+}
+
+func charts(history []DebugPoint) []chart {
+	of := func(label string, value func(*DebugPoint) float64, text func(float64) string) chart {
+		values := make([]float64, len(history))
+		for i := range history {
+			values[i] = value(&history[i])
+		}
+		c := chart{Label: label, Value: "–", Max: "–"}
+		if n := len(values); n > 0 {
+			top := slices.Max(values)
+			c.Value, c.Max, c.Line = text(values[n-1]), text(top), sparkline(values, top)
+		}
+		return c
+	}
+	all := []chart{
+		of("Submitted", func(p *DebugPoint) float64 { return p.Submitted }, rateText),
+		of("Completed", func(p *DebugPoint) float64 { return p.Completed }, rateText),
+		of("Rejected", func(p *DebugPoint) float64 { return p.Rejected }, rateText),
+		of("Queued", func(p *DebugPoint) float64 { return float64(p.Queued) }, countText),
+		of("Wait, median", func(p *DebugPoint) float64 { return float64(p.WaitP50) }, timeText),
+		of("Wait, p99", func(p *DebugPoint) float64 { return float64(p.WaitP99) }, timeText),
+	}
+	all[2].Bad = slices.ContainsFunc(history, func(p DebugPoint) bool { return p.Rejected > 0 })
+	return all
+}
+
+const (
+	chartWidth  = 4 * (historyLength - 1)
+	chartHeight = 44
+)
+
+// sparkline returns the points of a line that ends at the right edge, at most top high.
+func sparkline(values []float64, top float64) string {
+	if len(values) < 2 {
+		return ""
+	}
+	var b strings.Builder
+	for i, value := range values {
+		y := chartHeight - 1.0
+		if top > 0 {
+			y -= value / top * (chartHeight - 3)
+		}
+		fmt.Fprintf(&b, "%d,%.1f ", chartWidth-4*(len(values)-1-i), y)
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// Area closes a line to the ground.
+func (v *section) Area(line string) string {
+	first, _, _ := strings.Cut(line, ",")
+	return fmt.Sprintf("%s,%d %s %d,%d", first, chartHeight, line, chartWidth, chartHeight)
+}
+
+// numberText is a whole number with groups of three.
+func numberText[N int | uint64](n N) string {
+	text := strconv.FormatUint(uint64(max(0, n)), 10)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "\u202f" + text[at:]
+	}
+	return text
+}
+
+// countText is a number to three digits.
+func countText(n float64) string {
+	switch {
+	case n >= 1e9:
+		return strconv.FormatFloat(n/1e9, 'f', 2, 64) + " G"
+	case n >= 1e6:
+		return strconv.FormatFloat(n/1e6, 'f', 2, 64) + " M"
+	case n >= 1e5:
+		return strconv.FormatFloat(n/1e3, 'f', 0, 64) + " k"
+	case n >= 1e4:
+		return strconv.FormatFloat(n/1e3, 'f', 1, 64) + " k"
+	}
+	return numberText(uint64(n + 0.5))
+}
+
+func rateText(perSecond float64) string { return countText(perSecond) + "/s" }
+
+func timeText(ns float64) string { return durationText(time.Duration(ns)) }
+
+func percentText(share float64) string { return strconv.FormatFloat(100*share, 'f', 0, 64) }
+
+// durationText is a duration to about three digits, with a space before the unit.
+func durationText(d time.Duration) string {
+	unit := func(value float64, name string) string {
+		digits := 0
+		if value < 10 {
+			digits = 1
+		}
+		return strings.TrimSuffix(strconv.FormatFloat(value, 'f', digits, 64), ".0") + " " + name
+	}
+	switch {
+	case d >= 48*time.Hour:
+		return unit(d.Hours()/24, "d")
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d >= time.Second:
+		return unit(d.Seconds(), "s")
+	case d >= time.Millisecond:
+		return unit(float64(d)/1e6, "ms")
+	case d >= time.Microsecond:
+		return unit(float64(d)/1e3, "µs")
+	}
+	return unit(float64(d), "ns")
+}

@@ -1,0 +1,130 @@
+package executor
+
+import "time"
+
+// DebugReport is what DebugHandler answers with ?format=json.
+type DebugReport struct {
+	Executors []DebugState `json:"executors"` // by name
+}
+
+// DebugState is what DebugHandler shows of one executor. Durations are in nanoseconds. Fields and values may be
+// added; none changes its name or its meaning within a major version.
+type DebugState struct {
+	Name      string        `json:"name"`
+	Lifecycle string        `json:"lifecycle"` // open, draining (Shutdown), stopping (Close) or closed
+	Time      time.Time     `json:"time"`      // of this look
+	Since     time.Time     `json:"since"`     // when the executor was made
+	Budget    time.Duration `json:"budget"`
+	MaxSpares int           `json:"maxSpares"`
+
+	Stats      Stats        `json:"stats"`
+	Sizing     Sizing       `json:"sizing"`
+	Throttling *Throttling  `json:"throttling,omitempty"` // absent without a CPU quota
+	Runners    DebugRunners `json:"runners"`
+	Slots      []DebugSlot  `json:"slots"`  // at most 1024
+	Shared     int          `json:"shared"` // of the queued tasks, those in the shared queue or held back by SetLimit
+	Local      int          `json:"local"`  // and those in the slots' own queues
+
+	Wait DebugTimes `json:"wait"` // from submission to start
+	Run  DebugTimes `json:"run"`  // from start to end
+
+	History []DebugPoint  `json:"history"` // one for each second, oldest first; at most 60
+	Window  DebugWindow   `json:"window"`  // what was counted over History
+	Tasks   []DebugTask   `json:"tasks"`   // what the slots were seen running over History, most often first
+	Panics  []DebugEvent  `json:"panics"`  // the last ones, newest first; at most 16
+	Stalls  []DebugEvent  `json:"stalls"`
+	Advice  []DebugAdvice `json:"advice"` // empty if nothing is wrong
+}
+
+// DebugSlot is one slot.
+type DebugSlot struct {
+	Slot   int           `json:"slot"`            // from 0
+	State  string        `json:"state"`           // idle, running, blocking, waiting or searching
+	Task   string        `json:"task,omitempty"`  // its name; without one, the function of a task that stands still
+	Age    time.Duration `json:"age"`             // how long, at least, the task has been seen there
+	Queued int           `json:"queued"`          // tasks in the slot's own queue
+	Lent   bool          `json:"lent,omitempty"`  // an extra slot, for a task that blocks without Blocking
+	In     string        `json:"in,omitempty"`    // what a task that stands still does: computing, cgo, syscall, or where it waits, in the runtime's words
+	Stack  string        `json:"stack,omitempty"` // its stack, without arguments
+
+	// Overdue says that the task has used its budget, others wait, and it has not called Checkpoint.
+	Overdue bool `json:"overdue,omitempty"`
+}
+
+// DebugRunners counts the runners that have no slot of their own, and the tasks that lend theirs.
+type DebugRunners struct {
+	Parked   int `json:"parked"`   // sleep, ready for work
+	Blocking int `json:"blocking"` // inside Blocking
+	Waiting  int `json:"waiting"`  // wait for a future, a group, a child or room in the queue
+	Yielded  int `json:"yielded"`  // let others go first
+	Surplus  int `json:"surplus"`  // are back from Blocking and have no slot yet
+}
+
+// DebugPoint is one second of history.
+type DebugPoint struct {
+	Time      time.Time `json:"time"`
+	Submitted float64   `json:"submitted"` // tasks per second
+	Completed float64   `json:"completed"` // tasks per second, however they ended
+	Rejected  float64   `json:"rejected"`  // submissions per second
+	Queued    int       `json:"queued"`
+	Running   int       `json:"running"`
+
+	// Of the tasks measured in the last 5 s: how long they waited to be started. 0 if there were none.
+	WaitP50 time.Duration `json:"waitP50"`
+	WaitP99 time.Duration `json:"waitP99"`
+}
+
+// DebugTimes is about the tasks that were measured over the history: one in 64 unless WithHistogramSampling says
+// otherwise, and only those submitted while somebody looks or an SDK takes the histograms.
+type DebugTimes struct {
+	Count uint64        `json:"count"`
+	Mean  time.Duration `json:"mean"`
+	P50   time.Duration `json:"p50"`
+	P90   time.Duration `json:"p90"`
+	P99   time.Duration `json:"p99"`
+}
+
+// DebugWindow is what was counted over the history.
+type DebugWindow struct {
+	Length        time.Duration `json:"length"`
+	Rejected      uint64        `json:"rejected"`
+	Uncompensated uint64        `json:"uncompensated"` // blocked tasks that kept their slots for want of a spare
+	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection that found too few spares
+	Periods       uint64        `json:"periods"`       // of the CPU quota
+	Throttled     uint64        `json:"throttled"`     // of these, in which the process was stopped
+}
+
+// DebugTask is how often tasks of one name were seen. A short task without a name counts only for the others' shares.
+type DebugTask struct {
+	Name  string  `json:"name"`
+	Share float64 `json:"share"` // of all tasks seen in slots, 0 to 1
+}
+
+// DebugEvent is a panic or a stall.
+type DebugEvent struct {
+	Time  time.Time `json:"time"`
+	What  string    `json:"what"`           // the panic value, or the reason and extent of the stall
+	Task  string    `json:"task,omitempty"` // its name
+	Count int       `json:"count"`          // how often it came from the same place
+	Stack string    `json:"stack,omitempty"`
+}
+
+// DebugAdvice is something that is wrong, and what helps.
+type DebugAdvice struct {
+	Kind    string `json:"kind"`    // one of the Advice constants
+	Problem string `json:"problem"` // what was seen
+	Remedy  string `json:"remedy"`  // what to do
+	Call    string `json:"call"`    // the call or option that does it
+}
+
+// The kinds of DebugAdvice.
+const (
+	AdviceCheckpoint = "checkpoint" // a task is past its budget, others wait, and it does not call Checkpoint
+	AdviceCgo        = "cgo"        // a task has been in a C call for 20 ms, outside of Blocking
+	AdviceSyscall    = "syscall"    // or in a system call
+	AdviceBlocked    = "blocked"    // or waits for a lock, a channel, the network or a timer
+	AdviceLatency    = "latency"    // the p99 of queue wait is over ten times the median run time
+	AdviceRejections = "rejections" // submissions were refused
+	AdviceSpares     = "spares"     // tasks block, and no spare is left to stand in for them
+	AdviceThrottled  = "throttled"  // the kernel stopped the process in over 5 % of the quota's periods
+)

@@ -1,0 +1,127 @@
+package executor
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+)
+
+// The page as text, for a terminal. Names, panic values and stacks come from elsewhere, so control characters
+// are replaced: a terminal would obey them.
+
+func renderTexts(all []*snapshot) []byte {
+	if len(all) == 0 {
+		return []byte("There is no live executor in this process.\n")
+	}
+	var b bytes.Buffer
+	for i, f := range all {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.Write(f.text())
+	}
+	return b.Bytes()
+}
+
+func renderText(d *DebugState) []byte {
+	v := sectionOf(d)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s: %s, up %s, %s\n", printable(d.Name), d.Lifecycle, durationText(v.Up), printable(d.Sizing.String()))
+	for _, a := range d.Advice {
+		fmt.Fprintf(&b, "\n! %s\n  %s\n  %s\n", printable(a.Problem), a.Remedy, a.Call)
+	}
+	b.WriteByte('\n')
+	columns := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, f := range v.Figures {
+		fmt.Fprintf(columns, "  %s\t%s\t%s\n", strings.ToLower(f.Label), f.Value, f.Of)
+	}
+	for _, c := range v.Charts {
+		fmt.Fprintf(columns, "  %s\t%s\tmax %s in the last minute\n", strings.ToLower(c.Label), c.Value, c.Max)
+	}
+	_ = columns.Flush()
+	writeTextSlots(&b, v)
+	for _, table := range []struct {
+		title string
+		rows  []figure
+	}{{"queues", v.Queues}, {"spares and compensation", v.Beside}, {"tasks", v.Ended}} {
+		fmt.Fprintf(&b, "\n%s\n", table.title)
+		for _, f := range table.rows {
+			fmt.Fprintf(columns, "  %s\t%s\n", f.Label, f.Value)
+		}
+		_ = columns.Flush()
+	}
+	if len(d.Tasks) > 0 {
+		fmt.Fprintf(&b, "\nwhat the slots run\n")
+		for _, t := range d.Tasks {
+			fmt.Fprintf(columns, "  %s\t%s %%\n", printable(t.Name), percentText(t.Share))
+		}
+		_ = columns.Flush()
+	}
+	for _, at := range v.Stuck {
+		fmt.Fprintf(&b, "\nslot %d, %s for %s\n%s", at.Slot, printable(at.In), durationText(at.Age), indented(at.Stack))
+	}
+	writeTextEvents(&b, "stall", d.Stalls, d.Time)
+	writeTextEvents(&b, "panic", d.Panics, d.Time)
+	return b.Bytes()
+}
+
+func writeTextSlots(b *bytes.Buffer, v *section) {
+	fmt.Fprintf(b, "\nslots %s\n", v.SlotsNote)
+	columns := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	idle := 0
+	for _, at := range v.Slots {
+		if at.State == "idle" && v.Many {
+			idle++
+			continue
+		}
+		age, queued := "", ""
+		if at.Age > 0 {
+			age = durationText(at.Age)
+		}
+		if at.Queued > 0 {
+			queued = fmt.Sprintf("%d queued", at.Queued)
+		}
+		fmt.Fprintf(columns, "  %d\t%s\t%s\t%s\t%s\t%s\n", at.Slot, at.State, printable(at.In), age, queued, printable(at.Task))
+	}
+	_ = columns.Flush()
+	if idle > 0 {
+		fmt.Fprintf(b, "  and %d idle\n", idle)
+	}
+}
+
+func writeTextEvents(b *bytes.Buffer, kind string, events []DebugEvent, now time.Time) {
+	for _, e := range events {
+		fmt.Fprintf(b, "\n%s, %s ago", kind, durationText(max(0, now.Sub(e.Time)).Truncate(time.Second)))
+		if e.Count > 1 {
+			fmt.Fprintf(b, ", %d times", e.Count)
+		}
+		if e.Task != "" {
+			fmt.Fprintf(b, ", in %s", printable(e.Task))
+		}
+		fmt.Fprintf(b, ": %s\n%s", printable(e.What), indented(e.Stack))
+	}
+}
+
+func indented(stack string) string {
+	var b strings.Builder
+	for line := range strings.Lines(stack) {
+		b.WriteString("  " + printable(strings.TrimRight(line, "\n")) + "\n")
+	}
+	return b.String()
+}
+
+// printable replaces what a terminal might take for a command.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,175 @@
+package executor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Panics and stalls are rare, so each is noted when it happens, whether somebody looks or not.
+
+const (
+	maxRecent      = 16
+	maxRecentStack = 8 << 10
+	maxRecentText  = 1 << 10
+)
+
+// events keeps the last panics and stalls of an executor. Nothing in it refers to a task's values.
+type events struct {
+	mu     sync.Mutex
+	panics []DebugEvent // oldest first
+	stalls []DebugEvent
+}
+
+// panicked makes an error of what recover returned in r's task, and notes it.
+func (r *runner) panicked(value any) *PanicError {
+	p := asPanicError(value)
+	name := ""
+	if n := r.name.Load(); n != nil {
+		name = cutOff(n.name, maxNameShown)
+	}
+	r.e.debug.events.panicked(name, p)
+	return p
+}
+
+// panicked notes a panic.
+func (ev *events) panicked(task string, p *PanicError) {
+	ev.add(&ev.panics, DebugEvent{Time: time.Now(), What: cutOff(panicText(p.Value), maxRecentText), Task: task, Stack: plainStack(string(p.Stack))})
+}
+
+// stalled notes what the monitor saw.
+func (ev *events) stalled(info *StallInfo) {
+	what := info.Reason
+	if n := len(info.Ages); n > 0 {
+		what = fmt.Sprintf("%s: %d %s, the oldest for %v, %d queued", info.Reason, n, plural(n, "task"), info.Ages[0].Round(time.Millisecond), info.Queued)
+	}
+	stack := plainStack(info.Stack)
+	ev.add(&ev.stalls, DebugEvent{Time: time.Now(), What: what, Task: taskFunction(stack), Stack: stack})
+}
+
+// add appends an event, which takes the place of an earlier one from the same place.
+func (ev *events) add(to *[]DebugEvent, e DebugEvent) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	e.Count = 1
+	place := topFrame(e.Stack)
+	at := slices.IndexFunc(*to, func(l DebugEvent) bool { return l.Task == e.Task && topFrame(l.Stack) == place })
+	if at >= 0 {
+		e.Count += (*to)[at].Count
+	} else if len(*to) == maxRecent {
+		at = 0
+	}
+	if at >= 0 {
+		*to = slices.Delete(*to, at, at+1)
+	}
+	*to = append(*to, e)
+}
+
+// list returns copies, newest first.
+func (ev *events) list() (panics, stalls []DebugEvent) {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	panics, stalls = slices.Clone(ev.panics), slices.Clone(ev.stalls)
+	slices.Reverse(panics)
+	slices.Reverse(stalls)
+	return panics, stalls
+}
+
+// panicText says what a panic value is, as the runtime does when it crashes: by Error or String, or in full
+// if it is one of the basic types. What a pointer leads to is not read, for others may be writing it.
+func panicText(value any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("(%T)", value)
+		}
+	}()
+	switch v := value.(type) {
+	case error:
+		return v.Error()
+	case fmt.Stringer:
+		return v.String()
+	case string:
+		return v
+	case bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, uintptr, float32, float64, complex64, complex128:
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("(%T)", value)
+}
+
+// plainStack is a stack trace without what may be a user's data: arguments of functions, labels.
+func plainStack(stack string) string {
+	var b strings.Builder
+	for line := range strings.Lines(cutOff(stack, maxRecentStack)) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "goroutine "):
+			if head, _, found := strings.Cut(line, " labels:"); found {
+				line = head + "]:"
+			}
+		case strings.HasPrefix(line, "\t"), strings.HasPrefix(line, "created by "):
+			line, _, _ = strings.Cut(line, " +0x")
+		default:
+			line = withoutArguments(line)
+		}
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func withoutArguments(line string) string {
+	if at := strings.LastIndexByte(line, '('); at > 0 && strings.HasSuffix(line, ")") {
+		return line[:at]
+	}
+	return line
+}
+
+// taskFunction returns the innermost function in a plain stack that this package called, which is a task's
+// or a loop's body; "" if there is none.
+func taskFunction(stack string) string {
+	const own = ScopeName + "."
+	before := ""
+	for line := range strings.Lines(stack) {
+		line = strings.TrimRight(line, "\n")
+		if line == "" || strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "goroutine ") {
+			continue
+		}
+		if strings.HasPrefix(line, own) && before != "" {
+			return before
+		}
+		if before = line; strings.HasPrefix(line, own) {
+			before = ""
+		}
+	}
+	return ""
+}
+
+// topFrame is the first frame below the header and the machinery of panics.
+func topFrame(stack string) string {
+	for line := range strings.Lines(stack) {
+		switch {
+		case strings.HasPrefix(line, "goroutine "), strings.HasPrefix(line, "\t"), strings.HasPrefix(line, "panic"),
+			strings.HasPrefix(line, "runtime."), strings.HasPrefix(line, "runtime/"), strings.HasPrefix(line, ScopeName+"."):
+			continue
+		}
+		return strings.TrimRight(line, "\n")
+	}
+	return ""
+}
+
+// cutOff cuts text at most bytes, at the end of a rune.
+func cutOff(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
