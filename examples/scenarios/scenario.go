@@ -10,6 +10,14 @@ import (
 // scenarios are all there are, in the order of the table. Each is in the file of its name.
 var scenarios = []scenario{
 	tightLoop,
+	hotProducer,
+	racyQueue,
+	stolenChild,
+	spinningFinder,
+	spinningSelect,
+	globalQueue,
+	unevenLoad,
+	oneByOne,
 }
 
 // scenario is one failure, and what becomes of it with the executor.
@@ -87,5 +95,5 @@ func perform1(ctx context.Context, do func(*trial) (values, error), scale float6
 	runtime.GC() // what others left behind
 	t := &trial{timeline: newTimeline(), ctx: ctx, scale: scale}
 	v, err := do(t)
-	return side{v, t.picture()}, err
+	return side{v, t.end()}, err
 }

@@ -24,43 +24,40 @@ const (
 	tightLoopReport = "line that the report names"
 )
 
-// tightLoopLoad is a loop of 1.5 s among 50 tasks of 1 ms.
+// The loop takes 1.5 s. Meanwhile 5 short tasks come every 100 ms.
 const (
 	tightLoopTime  = 1500 * time.Millisecond
-	tightLoopShort = 50
+	tightLoopPause = 100 * time.Millisecond
+	tightLoopComes = 5
 )
 
 func tightLoopBefore(t *trial) (values, error) {
-	tasks := make(chan func(), 100)
+	tasks := make(chan func(), 1000)
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		for task := range tasks {
 			task()
 		}
 	})
-	defer worker.Wait()
-	defer close(tasks)
-
 	var waits longest
-	var all sync.WaitGroup
-	all.Add(1 + tightLoopShort)
 	tasks <- func() {
-		defer all.Done()
 		t.run("the loop", func() {
 			for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); {
 				spin(100 * time.Microsecond)
 			}
 		})
 	}
-	for range tightLoopShort {
-		queued := time.Now()
-		tasks <- func() {
-			defer all.Done()
-			waits.see(time.Since(queued))
-			t.run("short tasks", func() { spin(time.Millisecond) })
+	for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); time.Sleep(tightLoopPause) {
+		for range tightLoopComes {
+			queued := time.Now()
+			tasks <- func() {
+				waits.see(time.Since(queued))
+				t.run("short tasks", func() { spin(2 * time.Millisecond) })
+			}
 		}
 	}
-	all.Wait()
+	close(tasks)
+	worker.Wait()
 	return values{duration(tightLoopWait, waits.get())}, nil
 }
 
@@ -69,6 +66,7 @@ func tightLoopAfter(t *trial) (values, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.end()
 	line, err := tightLoopReported(t.ctx)
 	return values{duration(tightLoopWait, waits), note(tightLoopReport, line)}, err
 }
@@ -81,10 +79,8 @@ func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
 	defer exec.Close()
 	var waits longest
 	group := exec.NewGroup(t.ctx)
-	started := make(chan struct{})
 	group.Go(func(ctx context.Context) (err error) {
 		t.run("the loop", func() {
-			close(started)
 			for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end) && err == nil; {
 				spin(100 * time.Microsecond)
 				t.rest(func() { err = executor.Checkpoint(ctx) })
@@ -92,14 +88,15 @@ func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
 		})
 		return err
 	})
-	<-started // or the newest task might come first
-	for range tightLoopShort {
-		queued := time.Now()
-		group.Go(func(context.Context) error {
-			waits.see(time.Since(queued))
-			t.run("short tasks", func() { spin(time.Millisecond) })
-			return nil
-		})
+	for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); time.Sleep(tightLoopPause) {
+		for range tightLoopComes {
+			queued := time.Now()
+			group.Go(func(context.Context) error {
+				waits.see(time.Since(queued))
+				t.run("short tasks", func() { spin(2 * time.Millisecond) })
+				return nil
+			})
+		}
 	}
 	err = group.Wait()
 	return waits.get(), err

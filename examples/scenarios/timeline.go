@@ -18,6 +18,7 @@ type timeline struct {
 	start  time.Time
 	labels []string
 	all    []*recording
+	ended  *picture
 }
 
 // What a span can be besides a label, whose number is 0 or more.
@@ -36,16 +37,21 @@ type span struct {
 
 // recording is the row of one goroutine.
 type recording struct {
-	mu     sync.Mutex // only the goroutine itself writes; picture reads at the end
+	mu     sync.Mutex // only the goroutine itself writes; end reads
 	spans  []span
 	doing  []int // what it is in the middle of, the innermost last
 	since  time.Duration
-	labels map[string]int // the timeline's, without its lock
+	labels []numbered // the timeline's that it has met, without its lock
+}
+
+type numbered struct {
+	label  string
+	number int
 }
 
 func newTimeline() *timeline { return &timeline{start: time.Now()} }
 
-// begin throws away what was recorded before: the preparations are not part of the picture.
+// begin throws away what was recorded before: the preparations are not part of the picture. Nobody may be recording.
 func (tl *timeline) begin() {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -83,7 +89,7 @@ func (tl *timeline) recording() *recording {
 	if r, ok := tl.rows.Load(id); ok {
 		return r.(*recording)
 	}
-	r := &recording{labels: map[string]int{}}
+	r := &recording{}
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
 	tl.all = append(tl.all, r)
@@ -92,8 +98,10 @@ func (tl *timeline) recording() *recording {
 }
 
 func (r *recording) number(tl *timeline, label string) int {
-	if n, ok := r.labels[label]; ok {
-		return n
+	for _, known := range r.labels {
+		if known.label == label {
+			return known.number
+		}
 	}
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -102,7 +110,7 @@ func (r *recording) number(tl *timeline, label string) int {
 		n = len(tl.labels)
 		tl.labels = append(tl.labels, label)
 	}
-	r.labels[label] = n
+	r.labels = append(r.labels, numbered{label, n})
 	return n
 }
 
@@ -144,10 +152,13 @@ type picture struct {
 	took   time.Duration
 }
 
-// picture ends the recording. Goroutines may still be at work; they are not seen any more.
-func (tl *timeline) picture() picture {
+// end ends the recording, if it has not ended. Goroutines may still be at work; they are not seen any more.
+func (tl *timeline) end() picture {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
+	if tl.ended != nil {
+		return *tl.ended
+	}
 	p := picture{labels: tl.labels, took: time.Since(tl.start)}
 	var rows [][]span
 	for _, r := range tl.all {
@@ -159,6 +170,7 @@ func (tl *timeline) picture() picture {
 		r.mu.Unlock()
 	}
 	p.lanes = pack(rows)
+	tl.ended = &p
 	return p
 }
 
@@ -191,4 +203,9 @@ func (p picture) working() time.Duration {
 		}
 	}
 	return sum
+}
+
+// utilization is the share of the time in which so many workers ran tasks.
+func (p picture) utilization(workers int) float64 {
+	return p.working().Seconds() / (float64(workers) * p.took.Seconds())
 }

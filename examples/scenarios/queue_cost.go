@@ -1,0 +1,32 @@
+package main
+
+import "time"
+
+// What the scenarios about shared queues measure.
+const (
+	queueWaits = "waiting for locks"
+	queueRate  = "tasks per second"
+	queueUsed  = "processor time per task"
+)
+
+// perCore is how many workers a pool has for each processor where somebody has thought of tasks that block now and
+// then. With as many goroutines that submit, one of them is always about to want the lock.
+const perCore = 4
+
+// queueCost is what the program had used when the tasks began.
+type queueCost struct {
+	start             time.Time
+	processor, waited time.Duration
+}
+
+func newQueueCost() queueCost { return queueCost{time.Now(), processorTime(), lockWaits()} }
+
+// values are about the time since then, and so many tasks that have run.
+func (c queueCost) values(tasks int64) values {
+	took, used, waited := time.Since(c.start), processorTime()-c.processor, lockWaits()-c.waited
+	v := values{duration(queueWaits, waited), rate(queueRate, tasks, took)}
+	if noProcessorTime() == "" {
+		v = append(v, duration(queueUsed, used/time.Duration(max(1, tasks))))
+	}
+	return v
+}
