@@ -24,6 +24,12 @@ type taskContext struct {
 
 type taskContextKey struct{}
 
+// background is the most frequent parent. It is never done, so nobody need ask it.
+var background = context.Background()
+
+// alive reports whether ctx is not done.
+func alive(ctx context.Context) bool { return sameContext(ctx, background) || ctx.Err() == nil }
+
 // taskOf returns the task context that ctx is or wraps, or nil.
 func taskOf(ctx context.Context) *taskContext {
 	if tc, ok := ctx.(*taskContext); ok {
@@ -64,8 +70,10 @@ func (c *taskContext) Deadline() (time.Time, bool) { return c.parent.Deadline() 
 func (c *taskContext) Done() <-chan struct{} { return c.link().ctx.Done() }
 
 func (c *taskContext) Err() error {
-	if err := c.parent.Err(); err != nil {
-		return err
+	if !sameContext(c.parent, background) {
+		if err := c.parent.Err(); err != nil {
+			return err
+		}
 	}
 	if c.r.e.word.Load()&stopping != 0 {
 		return context.Canceled

@@ -17,13 +17,13 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"injector.offer":         "8f1272d29222",
+	"injector.offer":         "612c6c38ee09",
 	"injector.accept":        "9282f2f60702",
 	"injector.acceptOver":    "95cbb560c641",
 	"injector.refusal":       "1af4b0900741",
 	"injector.take":          "63e6bb9d877b",
 	"injector.free":          "413e7de9623b",
-	"injector.grant":         "ee10d40d1e54",
+	"injector.grant":         "70a73f5132ce",
 	"injector.unreserve":     "eeaa2702c9a2",
 	"injector.bury":          "83036bde3aeb",
 	"injector.sweep":         "30c2a0246bc3",

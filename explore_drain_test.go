@@ -40,7 +40,7 @@ var _ = mirrors(map[string]string{
 	"Executor.end":           "1f0e7780ccdd",
 	"Executor.sum":           "552ff213a4e6",
 	"counters.addTo":         "b6d69e3c9a74",
-	"runner.bare":            "cc12c1b4d993",
+	"runner.bare":            "e2b5bc449a12",
 })
 
 type drainState struct {

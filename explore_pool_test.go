@@ -17,7 +17,7 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"Executor.notify":         "99c07b114035",
+	"Executor.notify":         "3d4fc14de7b8",
 	"Executor.wake":           "aacf86cf4892",
 	"Executor.staff":          "bc61b300ce8c",
 	"Executor.staffLocked":    "ccac2c210c1f",
@@ -26,7 +26,7 @@ var _ = mirrors(map[string]string{
 	"Executor.startSearching": "fb20be920a1a",
 	"Executor.found":          "b087cf9b67b6",
 	"Executor.hasWork":        "360cabe33308",
-	"runner.park":             "91627fab78cd",
+	"runner.park":             "7979c5c3c030",
 	"Executor.giveBack":       "ba310177277c",
 	"runner.unpark":           "bc85cacad220",
 	"runner.sleep":            "ed36969e8ece",

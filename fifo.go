@@ -22,23 +22,28 @@ type chunk struct {
 
 func (f *fifo) push(en entry) {
 	if f.last == nil || f.tail == chunkCap {
-		c := f.spare
-		if c != nil {
-			f.spare, c.next = c.next, nil
-			f.spares--
-		} else {
-			c = new(chunk)
-		}
-		if f.last == nil {
-			f.first, f.head = c, 0
-		} else {
-			f.last.next = c
-		}
-		f.last, f.tail = c, 0
+		f.grow()
 	}
 	f.last.cells[f.tail] = en
 	f.tail++
 	f.len++
+}
+
+// grow adds a chunk.
+func (f *fifo) grow() {
+	c := f.spare
+	if c != nil {
+		f.spare, c.next = c.next, nil
+		f.spares--
+	} else {
+		c = new(chunk)
+	}
+	if f.last == nil {
+		f.first, f.head = c, 0
+	} else {
+		f.last.next = c
+	}
+	f.last, f.tail = c, 0
 }
 
 // peek returns the oldest entry of a queue that is not empty.

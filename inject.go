@@ -13,38 +13,46 @@ import (
 // The bound counts the queued tasks and the places that groups hold back (Group.SetLimit).
 // Entries of yielded runners are outside of it. It is exact: all of it happens under mu (I1).
 type injector struct {
+	// Read by every submitter from outside and seldom written: on a line of their own.
+	recent   atomic.Pointer[origin] // of the last bare task from outside, for the next one
+	due      atomic.Bool            // the next task is to be measured
+	sampling uint64                 // one task in how many is measured; never changes
+	_        [104]byte
+
 	mu     sync.Mutex
 	filled atomic.Bool // whether there are entries; written under mu, read by anybody
+	bulky  atomic.Bool // the queue is empty, but keeps the memory of a long one
+	closed bool        // refuses everybody but tasks of this executor
 
+	stopped   bool // refuses everybody
 	queue     fifo
-	resumes   int // entries of yielded runners in the queue
-	limit     int
 	used      int // places taken, at most limit; at most twice the limit for children (I2)
+	limit     int
 	waiters   waiterList
-	submitted uint64                 // tasks accepted here
-	sampling  uint64                 // one task in how many is measured; never changes
-	until     uint64                 // how many more until then
-	due       atomic.Bool            // the next one is to be
-	dead      atomic.Int64           // entries, here or in a deque, that were claimed elsewhere
-	buried    atomic.Uint64          // how many ever were
-	swept     uint64                 // buried at the last sweep
-	recent    atomic.Pointer[origin] // of the last bare task from outside, for the next one
-	bulky     atomic.Bool            // the queue is empty, but keeps the memory of a long one
-	moved     uint64                 // counts freed places; a queue that stands still does not change it
-	stood     uint64                 // moved, plus one, when the keeper last saw the queue stand still
-	closed    bool                   // refuses everybody but tasks of this executor
-	stopped   bool                   // refuses everybody
+	submitted uint64        // tasks accepted here
+	until     uint64        // how many more until due
+	resumes   int           // entries of yielded runners in the queue
+	moved     uint64        // counts freed places; a queue that stands still does not change it
+	stood     uint64        // moved, plus one, when the keeper last saw the queue stand still
+	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
+	buried    atomic.Uint64 // how many ever were
+	swept     uint64        // buried at the last sweep
 }
 
 // unlock publishes whether there are entries and releases mu.
 func (q *injector) unlock() {
 	if filled := q.queue.len > 0; filled != q.filled.Load() {
-		q.filled.Store(filled)
-	}
-	if q.queue.spares > idleSpares && q.queue.len == 0 && !q.bulky.Load() {
-		q.bulky.Store(true)
+		q.turn(filled)
 	}
 	q.mu.Unlock()
+}
+
+// turn notes that the queue has become empty, or is so no longer. Caller holds mu.
+func (q *injector) turn(filled bool) {
+	q.filled.Store(filled)
+	if !filled && q.queue.spares > idleSpares {
+		q.bulky.Store(true)
+	}
 }
 
 // offer is the fast path of a submitter from outside: it accepts the task if nothing is in the way.
@@ -54,7 +62,8 @@ func (q *injector) offer(en entry) bool {
 		q.mu.Unlock()
 		return false
 	}
-	q.grant(en, false)
+	q.count()
+	q.queue.push(en)
 	q.unlock()
 	return true
 }
@@ -200,14 +209,19 @@ func (q *injector) free(n int) *waiter {
 
 // grant accepts a task. Caller holds mu.
 func (q *injector) grant(en entry, held bool) {
+	q.count()
+	if !held {
+		q.queue.push(en)
+	}
+}
+
+// count counts an accepted task. Caller holds mu.
+func (q *injector) count() {
 	q.used++
 	q.submitted++
 	if q.until--; q.until == 0 {
 		q.until = q.sampling
 		q.due.Store(true)
-	}
-	if !held {
-		q.queue.push(en)
 	}
 }
 
@@ -265,6 +279,7 @@ func (q *injector) purge() {
 	q.queue.filter(func(en entry) bool { return !q.discards(en) })
 	q.used = q.queue.len // no task is held back any more
 	q.unlock()
+	q.trim()
 	q.forget()
 }
 
@@ -304,15 +319,18 @@ func (q *injector) originOf(parent context.Context) *origin {
 	return o
 }
 
-// forget lets go of the last parent, so that an idle executor holds no context, and of the memory of a long
-// queue.
-func (q *injector) forget() {
+// trim lets go of the memory of a long queue.
+func (q *injector) trim() {
 	if q.bulky.Load() {
 		q.mu.Lock()
 		q.queue.trim()
 		q.bulky.Store(false)
 		q.mu.Unlock()
 	}
+}
+
+// forget lets go of the last parent, so that an idle executor holds no context.
+func (q *injector) forget() {
 	if o := q.recent.Load(); o != nil && !sameContext(o.parent, context.Background()) {
 		q.recent.Store(nil)
 	}

@@ -57,20 +57,13 @@ func (en entry) drop(e *Executor, err error) bool {
 	return true
 }
 
-// execute runs the task on r, which holds a slot.
-func (en entry) execute(r *runner) {
-	if en.fn == nil {
-		en.of.job.execute(r)
-	} else {
-		r.bare(en.fn, en.of.parent)
-	}
-}
-
 // bare runs a bare task.
 func (r *runner) bare(fn func(context.Context), parent context.Context) {
-	if r.refuses(parent) != nil {
-		r.count.canceled.inc()
-		return
+	if !sameContext(parent, background) || r.e.word.Load()&stopping != 0 { // else there is nothing to ask
+		if r.refuses(parent) != nil {
+			r.count.canceled.inc()
+			return
+		}
 	}
 	ctx := r.contextFor(parent)
 	if r.e.cfg.onPanic != nil {
@@ -82,7 +75,9 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	r.inBare = true
 	fn(ctx)
 	r.inBare = false
-	r.endChildren(0)
+	if r.hasChildren() {
+		r.endChildren(0)
+	}
 	r.count.completed.inc()
 }
 

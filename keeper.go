@@ -128,6 +128,7 @@ func (k *keeper) tick() {
 		if !k.needed() {
 			k.timer = nil
 			clear(k.stuck)
+			k.e.inject.trim()
 			return
 		}
 		k.e.word.Or(watched)

@@ -87,6 +87,13 @@ func (l *runnerList) pop() *runner {
 func (e *Executor) notify() {
 	word := e.word.Load() // pairs with the state changes of startSearching, found and park
 	point(p1Looked)
+	if word&(freeMask|lent|watched) != watched {
+		e.summon(word)
+	}
+}
+
+// summon is the part of notify for an executor in which somebody else could look, or nobody watches.
+func (e *Executor) summon(word uint64) {
 	if word&searchingMask != 0 {
 		return
 	}
@@ -227,6 +234,9 @@ func (r *runner) park(search bool) bool {
 	e := r.e
 	r.forget()
 	e.inject.forget()
+	if e.inject.bulky.Load() { // not at once: the next burst would have to allocate it again
+		e.watch()
+	}
 	r.count.parks.inc()
 
 	e.idle.mu.Lock()

@@ -91,7 +91,11 @@ func (r *runner) main(s *slot) {
 			break
 		}
 		search = false
-		en.execute(r)
+		if en.fn != nil {
+			r.bare(en.fn, en.of.parent)
+		} else {
+			en.of.job.execute(r)
+		}
 		r.boundary()
 	}
 	r.done = true
@@ -145,6 +149,9 @@ func (r *runner) boundary() {
 		r.settle()
 	}
 }
+
+// hasChildren reports whether endChildren has something to do.
+func (r *runner) hasChildren() bool { return r.forks != nil || r.joined > 0 }
 
 // endChildren accounts for the children of a task that has ended, at depth on this stack, before the task
 // itself is counted (L3): those that were not joined are let go, and those that were taken back and run in

@@ -62,7 +62,9 @@ type loan struct {
 }
 
 // over reports whether the task that the slot was lent for has moved.
-func (l *loan) over() bool {
+//
+//go:noinline
+func (l *loan) over() bool { // rare: not inlined, so that slot.leaves is
 	return l.lender.count.progress() != l.seen || l.lender.word.Load()/oneEpoch != l.epoch
 }
 

@@ -161,6 +161,7 @@ func (e *Executor) Stats() Stats {
 		return Stats{}
 	}
 	s := e.sum()
+	s.Failed = min(s.Failed, s.Completed) // it is counted first
 	s.Rejected = e.outside.rejected.Load()
 	s.Handoffs = e.outside.handoffs.Load()
 	s.Uncompensated = e.outside.uncompensated.Load()

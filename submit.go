@@ -16,7 +16,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 		}
 		return e.rejected(e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait))
 	}
-	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && ctx.Err() == nil {
+	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && alive(ctx) {
 		if e.inject.offer(entry{fn: fn, of: o}) {
 			point(p1Published)
 			e.notify()
