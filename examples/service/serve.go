@@ -100,6 +100,7 @@ func drain(patience time.Duration, api *server, exec *executor.Executor) error {
 func adminRoutes(metrics http.Handler, ready *atomic.Bool) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/debug/executor/", executor.DebugHandler()) // a page for browsers, text for curl
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})
