@@ -7,8 +7,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// No scenario leaves a goroutine behind, not even of the way before.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// No scenario leaves a goroutine behind, not even of the way before. A scenario may start this program again, to measure
+// something in a process of its own.
+func TestMain(m *testing.M) {
+	if !told() {
+		goleak.VerifyTestMain(m)
+	}
+}
 
 // try runs a scenario with that part of its load, and checks what must hold for all of them.
 func try(t *testing.T, s scenario, scale float64) outcome {

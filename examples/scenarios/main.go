@@ -25,6 +25,9 @@ import (
 var errUsage = errors.New("see -help")
 
 func main() {
+	if told() {
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the scenario to end
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -57,6 +57,7 @@ func (p *page) write(outcomes []outcome) error {
 type pageScenario struct {
 	Name, Explain, Skipped string
 	Rows                   []pageRow
+	Remarks                []string
 	Figures                []pageFigure
 	Zoomed                 bool // the two timelines have scales of their own
 }
@@ -84,6 +85,7 @@ func newPageScenario(o outcome) pageScenario {
 	for _, r := range o.rows() {
 		s.Rows = append(s.Rows, pageRow{r.measured, r.before, r.after, r.ratio})
 	}
+	s.Remarks = o.remarks()
 	before, after := o.before.timeline, o.after.timeline
 	longest := max(before.took, after.took)
 	s.Zoomed = min(before.took, after.took)*alike < longest

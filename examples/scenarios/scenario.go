@@ -4,20 +4,30 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
 // scenarios are all there are, in the order of the table. Each is in the file of its name.
 var scenarios = []scenario{
+	pinnedWorkers,
+	singleProc,
 	tightLoop,
 	hotProducer,
 	racyQueue,
 	stolenChild,
 	spinningFinder,
 	spinningSelect,
+	cgoFlood,
+	containerQuota,
+	threadPerTask,
 	globalQueue,
 	unevenLoad,
+	putTake,
+	slowSyscalls,
+	foreverTasks,
 	oneByOne,
+	idleThreads,
 }
 
 // scenario is one failure, and what becomes of it with the executor.
@@ -37,9 +47,18 @@ type scenario struct {
 // trial is what one side of a scenario gets: its context, the size of its load, and the timeline that it fills.
 type trial struct {
 	*timeline
-	ctx   context.Context
-	scale float64
+	ctx     context.Context
+	scale   float64
+	remarks []string
 }
+
+// remark adds a line about something that does not fit into a column.
+func (t *trial) remark(format string, args ...any) {
+	t.remarks = append(t.remarks, fmt.Sprintf(format, args...))
+}
+
+// aside is the same with a timeline of its own, for a part that is not to be in the picture.
+func (t *trial) aside() *trial { return &trial{timeline: newTimeline(), ctx: t.ctx, scale: t.scale} }
 
 // times is a number of tasks, rounds or events: n in the program, fewer in the tests, at least 1.
 func (t *trial) times(n int) int { return max(1, int(float64(n)*t.scale)) }
@@ -63,7 +82,11 @@ type outcome struct {
 type side struct {
 	values   values
 	timeline picture
+	remarks  []string
 }
+
+// remarks are those of both sides.
+func (o outcome) remarks() []string { return slices.Concat(o.before.remarks, o.after.remarks) }
 
 // perform runs both sides of a scenario, one after the other.
 func perform(ctx context.Context, s scenario, scale float64, bar *bar) outcome {
@@ -95,5 +118,5 @@ func perform1(ctx context.Context, do func(*trial) (values, error), scale float6
 	runtime.GC() // what others left behind
 	t := &trial{timeline: newTimeline(), ctx: ctx, scale: scale}
 	v, err := do(t)
-	return side{v, t.end()}, err
+	return side{v, t.end(), t.remarks}, err
 }

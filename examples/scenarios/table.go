@@ -41,7 +41,7 @@ func newTable(out io.Writer) *table {
 	return t
 }
 
-// print adds a scenario: a line for each thing measured, and the explanation beside them.
+// print adds a scenario: a line for each thing measured, the explanation beside them, and remarks below.
 func (t *table) print(o outcome) error {
 	var b strings.Builder
 	if !t.begun {
@@ -64,6 +64,11 @@ func (t *table) print(o outcome) error {
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		name = ""
+	}
+	for _, remark := range o.remarks() {
+		for _, line := range wrap(remark, t.explain+maxMeasured+maxBefore+maxAfter+maxRatio) {
+			b.WriteString(pad("") + line + "\n")
+		}
 	}
 	_, err := io.WriteString(t.out, b.String())
 	return err

@@ -21,6 +21,7 @@ func made(name string) scenario {
 				t.block(func() { time.Sleep(time.Millisecond) })
 				t.rest(func() { time.Sleep(time.Millisecond) })
 			})
+			t.remark("%d of them, said <somebody>", n)
 			return values{count("things", n), duration("time", time.Duration(n)*time.Millisecond), note("remark", "<why>")}, nil
 		}
 	}
@@ -62,8 +63,10 @@ func TestRun_PrintsATableWithAlignedColumns(t *testing.T) {
 		"one               things                          3,000           6                   500x less    Things are <fewer> & quicker.",
 		"                  time                            3.00 s          6.00 ms             500x less",
 		"                  remark                          <why>           <why>",
+		"                  3000 of them, said <somebody>",
+		"                  6 of them, said <somebody>",
 		"not-here          -                               -               -                                Skipped: there is no such thing.",
-	}, strings.Split(out.String(), "\n")[:5])
+	}, strings.Split(out.String(), "\n")[:7])
 	require.Contains(t, out.String(), "\ntwo  ")
 }
 
@@ -108,6 +111,7 @@ func TestRun_WritesAPageOfItsOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(page), "Things are &lt;fewer&gt; &amp; quicker.")
 	require.Contains(t, string(page), "<td>3.00 s</td>")
+	require.Contains(t, string(page), "6 of them, said &lt;somebody&gt;")
 	require.Equal(t, 4, strings.Count(string(page), `role="img"`), "two timelines for each")
 	require.NotRegexp(t, `(src|href)="[^#]`, string(page), "the page needs another file")
 }

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The handful is the runtime's own: monitor, collector, threads that were started in vain.
+func TestCgoFlood_ThreadsAreCapped(t *testing.T) {
+	o := try(t, cgoFlood, 0.5)
+	require.Greater(t, o.before.get(t, cgoFloodInC), 2*o.after.get(t, cgoFloodInC))
+	require.LessOrEqual(t, o.after.get(t, cgoFloodInC), float64(cgoFloodLimit))
+	require.LessOrEqual(t, o.after.get(t, cgoFloodThreads), float64(cores()+cgoFloodLimit+20))
+	require.Positive(t, o.after.get(t, cgoFloodWork), "the slots did other work meanwhile")
+}
