@@ -9,7 +9,7 @@ import (
 
 // advise applies the rules.
 func advise(d *DebugState) []DebugAdvice {
-	var advice []DebugAdvice
+	advice := []DebugAdvice{}
 	for _, rule := range []func(*DebugState) *DebugAdvice{
 		adviseThrottled, adviseRejections, adviseSpares, adviseCheckpoint, adviseCgo, adviseSyscall, adviseBlocked, adviseLatency,
 	} {
@@ -59,13 +59,13 @@ func adviseSpares(d *DebugState) *DebugAdvice {
 	}
 	a := &DebugAdvice{
 		Kind: AdviceSpares,
-		Problem: fmt.Sprintf("%s times in the last %s a blocked task kept its slot, because all %s spares stood in for others.",
-			numberText(n), seconds(d.Window.Length), numberText(d.MaxSpares)),
+		Problem: fmt.Sprintf("%s %s in the last %s a blocked task kept its slot, because all %s spares stood in for others.",
+			numberText(n), plural(int(n), "time"), seconds(d.Window.Length), numberText(d.MaxSpares)),
 		Remedy: "Allow more spares, or bound the calls that block, so that they wait for their turn with the slot lent.",
 		Call:   "WithMaxSpares(n), or executor.NewBulkhead(name, limit)",
 	}
 	if d.MaxSpares == 0 {
-		a.Problem = fmt.Sprintf("%s times in the last %s a blocked task kept its slot, because spares are turned off.", numberText(n), seconds(d.Window.Length))
+		a.Problem = fmt.Sprintf("%s %s in the last %s a blocked task kept its slot, because spares are turned off.", numberText(n), plural(int(n), "time"), seconds(d.Window.Length))
 		a.Remedy, a.Call = "Allow spares, so that somebody can stand in for a blocked task.", "WithMaxSpares(n)"
 	}
 	return a
@@ -76,12 +76,20 @@ func adviseCheckpoint(d *DebugState) *DebugAdvice {
 	if at == nil || d.Stats.Queued == 0 {
 		return nil
 	}
-	return &DebugAdvice{
-		Kind:    AdviceCheckpoint,
-		Problem: fmt.Sprintf("%s has computed for at least %s, over its budget of %s, while %s others wait.", taskIn(at), durationText(at.Age), durationText(d.Budget), numberText(d.Stats.Queued)),
-		Remedy:  "Call Checkpoint in its loop, so that it lets others go first once the budget is spent.",
-		Call:    "executor.Checkpoint(ctx)",
+	a := &DebugAdvice{
+		Kind: AdviceCheckpoint,
+		Problem: fmt.Sprintf("%s has computed for at least %s, over its budget of %s, while %s others wait.",
+			taskIn(at), durationText(at.Age), durationText(d.Budget), numberText(d.Stats.Queued)),
+		Remedy: "Call Checkpoint in its loop, so that it lets others go first once the budget is spent.",
+		Call:   "executor.Checkpoint(ctx)",
 	}
+	if at.In == "" { // its stack was not taken
+		a.Problem = fmt.Sprintf("%s has kept its slot for at least %s, over its budget of %s, while %s others wait.",
+			taskIn(at), durationText(at.Age), durationText(d.Budget), numberText(d.Stats.Queued))
+		a.Remedy = "If it computes, call Checkpoint in its loop. If it waits for something, do that in Blocking."
+		a.Call = "executor.Checkpoint(ctx), executor.Blocking(ctx, fn)"
+	}
+	return a
 }
 
 func adviseCgo(d *DebugState) *DebugAdvice {

@@ -178,11 +178,11 @@ func TestDebug_EventsAreBoundedAndCounted(t *testing.T) {
 	require.Equal(t, "often", panics[1].Task)
 	require.Less(t, len(panics[0].What), 2*maxRecentText)
 	for i := range 100 {
-		ev.stalled(&StallInfo{Reason: StallBlocked, Queued: i, Ages: []time.Duration{time.Second}, Stack: "main.f" + strings.Repeat("x", i) + "()\n"})
+		ev.stalled("", &StallInfo{Reason: StallBlocked, Queued: i, Ages: []time.Duration{time.Second}, Stack: "main.f" + strings.Repeat("x", i) + "()\n\tx.go:1\n" + ScopeName + ".(*runner).bare()\n"})
 	}
 	_, stalls = ev.list()
 	require.Len(t, stalls, maxRecent)
-	require.Equal(t, "blocked: 1 task, the oldest for 1s, 99 queued", stalls[0].What)
+	require.Equal(t, "blocks outside of Blocking for 1 s; 1 stood still, 99 waited", stalls[0].What)
 }
 
 func TestDebug_PanicValues(t *testing.T) {
@@ -205,10 +205,10 @@ func TestDebug_PanicValues(t *testing.T) {
 }
 
 func TestDebug_NumbersReadWell(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567", -1: "0"} {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1: "0"} {
 		require.Equal(t, want, numberText(n))
 	}
-	for n, want := range map[float64]string{0.4: "0", 1234: "1\u202f234", 12345: "12.3 k", 123456: "123 k", 1234567: "1.23 M", 2.5e9: "2.50 G"} {
+	for n, want := range map[float64]string{0.4: "0", 1234: "1,234", 12345: "12.3 k", 123456: "123 k", 1234567: "1.23 M", 2.5e9: "2.50 G"} {
 		require.Equal(t, want, countText(n))
 	}
 	for d, want := range map[time.Duration]string{

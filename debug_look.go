@@ -15,7 +15,7 @@ import (
 const (
 	historyLength = 60
 	recentPoints  = 5 // for the quantiles of one point: few tasks are measured
-	maxDebugSlots = 1024
+	maxDebugSlots = 512
 	maxDebugTasks = 10
 	maxNamesSeen  = 64 // told apart in one second; the others count as one
 	maxNameShown  = 200
@@ -25,11 +25,10 @@ const (
 	// call of that length is worth a Blocking.
 	stuckAfter = 20 * time.Millisecond
 
-	// A look at goroutines stops the world for some microseconds each, so it is not done among more than
-	// maxTraced, and takes at most a stackShare of the time.
-	maxTraced  = 2000
-	stackShare = 200
-	traceAgain = 3 * time.Second
+	// A look at goroutines stops the world for 5 µs each, so it is not done among more than maxTraced, and a
+	// task is looked at again only after traceAgain.
+	maxTraced  = 1000
+	traceAgain = 2 * time.Second
 )
 
 // observer remembers what it saw of an executor.
@@ -41,7 +40,7 @@ type observer struct {
 	counts  []*counted       // those at the start of each point
 	names   []map[string]int // tasks seen in the second of each point
 	buf     []byte           // for stacks
-	rested  time.Time        // until when no stacks are taken
+	traced  time.Time        // when stacks were last taken
 }
 
 // sighted is how far a runner was when it was first seen in its task.
@@ -78,25 +77,30 @@ type held struct {
 func (o *observer) slots(now time.Time) []held {
 	e := o.e
 	e.idle.mu.Lock()
-	all := make([]held, len(e.idle.slots))
-	free := make(map[*slot]bool, len(e.idle.free))
-	for _, s := range e.idle.free {
-		free[s] = true
-	}
+	all, free := make([]held, len(e.idle.slots)), slices.Clone(e.idle.free)
 	searchers := searching(e.word.Load())
-	for i, s := range e.idle.slots {
-		at := &all[i]
-		at.DebugSlot = DebugSlot{Slot: i, State: "searching", Queued: s.len(), Lent: s.loan != nil}
-		r := s.holder.Load()
-		switch {
-		case free[s]:
-			at.State = "idle"
-		case r == nil || r.held.Load() != s || r.list == &e.idle.parked: // the slot is on its way to somebody
-		default:
-			at.State, at.r = slotState(r.word.Load()), r
+	slots := e.idle.slots // copied before each change
+	for i, s := range slots {
+		if r := s.holder.Load(); r != nil && r.held.Load() == s && r.list != &e.idle.parked {
+			all[i].r = r
 		}
 	}
 	e.idle.mu.Unlock()
+
+	idle := make(map[*slot]bool, len(free))
+	for _, s := range free {
+		idle[s] = true
+	}
+	for i, s := range slots {
+		at := &all[i]
+		at.DebugSlot = DebugSlot{Slot: i, State: "searching", Queued: s.len(), Lent: s.loan != nil}
+		switch {
+		case idle[s]:
+			at.State, at.r = "idle", nil
+		case at.r != nil: // otherwise the slot is on its way to somebody
+			at.State = slotState(at.r.word.Load())
+		}
+	}
 
 	seen := make(map[*runner]sighted, len(all))
 	for i := range all {
@@ -105,9 +109,7 @@ func (o *observer) slots(now time.Time) []held {
 		case at.State == "searching":
 			searchers--
 		case r != nil:
-			if n := r.name.Load(); n != nil {
-				at.Task = cutOff(n.name, maxNameShown)
-			}
+			at.Task = r.taskName()
 			seen[r] = o.sight(r, now)
 			at.Age = now.Sub(seen[r].since)
 		}
@@ -166,9 +168,9 @@ func (o *observer) trace(now time.Time, all []held) {
 	if len(stuck) > maxStacks {
 		stuck = stuck[:maxStacks]
 	}
-	if fresh && now.After(o.rested) && runtime.NumGoroutine() <= maxTraced {
+	if fresh && now.Sub(o.traced) >= samplePeriod/2 && runtime.NumGoroutine() <= maxTraced {
 		o.traceStacks(now, stuck)
-		o.rested = now.Add(stackShare * time.Since(now))
+		o.traced = now
 	}
 	for _, at := range stuck {
 		was := o.seen[at.r]
@@ -255,6 +257,7 @@ func (o *observer) look() DebugState {
 	}
 	d.Runners = e.beside()
 	names := make(map[string]int)
+	d.Slots = make([]DebugSlot, 0, min(len(all), maxDebugSlots))
 	for _, at := range all {
 		d.Local += at.Queued
 		if len(d.Slots) < maxDebugSlots {
@@ -340,7 +343,7 @@ func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
 	}
 	o.before = now
 
-	d.History = slices.Clone(o.history)
+	d.History = append([]DebugPoint{}, o.history...)
 	if len(o.counts) > 0 {
 		first := o.counts[0]
 		d.Wait, d.Run = timesOf(now.waits.since(&first.waits)), timesOf(now.runs.since(&first.runs))
@@ -378,7 +381,7 @@ func (o *observer) topTasks() []DebugTask {
 		}
 		return strings.Compare(a, b)
 	})
-	var top []DebugTask
+	top := []DebugTask{}
 	for _, name := range names {
 		if name == "" || len(top) == maxDebugTasks {
 			continue

@@ -152,7 +152,7 @@ func (s *lookout) run() {
 		if e.debug.unused(s) {
 			return
 		}
-		ticker.Reset(s.period - glance)
+		ticker.Reset(max(s.period-glance, time.Millisecond))
 	}
 }
 

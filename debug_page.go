@@ -39,7 +39,7 @@ func pageTemplate() *page {
 		p := &pages.page
 		p.style, p.script = pageFile("style.css"), pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
-			"dur": durationText, "num": numberText[int], "plural": plural, "percent": percentText,
+			"dur": durationText, "num": numberText[int], "num64": numberText[uint64], "percent": percentText,
 		}).ParseFS(pageFiles, "page/*.html"))
 		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
 			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)
@@ -115,12 +115,15 @@ func renderSection(d *DebugState) []byte {
 type section struct {
 	*DebugState
 	Up        time.Duration
+	Why       string // the number of slots, and where it comes from
 	Figures   []figure
 	Charts    []chart
 	States    []stateCount
 	Many      bool   // too many slots for more than a mark each
 	SlotsNote string // beside the heading
 	Stuck     []DebugSlot
+	Times     []timesRow
+	Shares    []share
 	Queues    []figure
 	Beside    []figure
 	Ended     []figure
@@ -131,6 +134,18 @@ type figure struct {
 	Bad              bool
 }
 
+// share is a row of the table of tasks, with the length of its bar in percent.
+type share struct {
+	DebugTask
+	Bar string
+}
+
+// timesRow is a row of the table of times.
+type timesRow struct {
+	Label string
+	DebugTimes
+}
+
 type stateCount struct {
 	State string
 	Count int
@@ -138,7 +153,7 @@ type stateCount struct {
 
 func sectionOf(d *DebugState) *section {
 	s := &d.Stats
-	v := &section{DebugState: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16}
+	v := &section{DebugState: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16, Why: sizingText(&d.Sizing)}
 	v.Figures = []figure{
 		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %d %s", s.Slots, plural(s.Slots, "slot"))},
 		{Label: "Queued", Value: numberText(s.Queued), Of: "limit " + numberText(s.QueueLimit), Bad: s.Queued >= s.QueueLimit},
@@ -158,6 +173,12 @@ func sectionOf(d *DebugState) *section {
 	for _, state := range []string{"running", "blocking", "waiting", "searching", "idle"} {
 		v.States = append(v.States, stateCount{state, counts[state]})
 	}
+	if d.Wait.Count+d.Run.Count > 0 {
+		v.Times = []timesRow{{"wait to be started", d.Wait}, {"run", d.Run}}
+	}
+	for _, task := range d.Tasks {
+		v.Shares = append(v.Shares, share{task, percentText(task.Share / d.Tasks[0].Share)})
+	}
 	slices.SortFunc(v.Stuck, func(a, b DebugSlot) int { return cmp.Compare(b.Age, a.Age) })
 	if n := s.Slots + s.Lent; n > len(d.Slots) {
 		v.SlotsNote = fmt.Sprintf("the first %d of %d", len(d.Slots), n)
@@ -165,8 +186,7 @@ func sectionOf(d *DebugState) *section {
 	v.Queues = []figure{
 		{Label: "shared queue", Value: numberText(d.Shared)},
 		{Label: "in slots", Value: numberText(d.Local)},
-		{Label: "limit", Value: numberText(s.QueueLimit)},
-		{Label: "submitters that wait", Value: numberText(s.Waiting)},
+		{Label: "submitters that wait for room", Value: numberText(s.Waiting), Bad: s.Waiting > 0},
 		{Label: "stolen", Value: numberText(s.Stolen)},
 		{Label: "parks", Value: numberText(s.Parks)},
 	}
@@ -194,18 +214,29 @@ func throttledFigure(d *DebugState) figure {
 	if d.Throttling == nil {
 		return f
 	}
-	f.Value, f.Of = "0 %", "of the last minute"
+	f.Value, f.Of = "0 %", "of the time"
 	if w := d.Window; w.Periods > 0 {
 		f.Value = percentText(float64(w.Throttled)/float64(w.Periods)) + " %"
-		f.Of = fmt.Sprintf("of %d periods", w.Periods)
+		f.Of = fmt.Sprintf("of %s periods", numberText(w.Periods))
 		f.Bad = w.Throttled*20 > w.Periods
+	}
+	if quota := d.Sizing.Quota; quota > 0 {
+		f.Of = "quota " + strconv.FormatFloat(quota, 'g', 4, 64)
 	}
 	return f
 }
 
+func sizingText(s *Sizing) string {
+	n := numberText(s.Slots) + " " + plural(s.Slots, "slot")
+	if s.Fixed {
+		return fmt.Sprintf("%s, fixed by %s, GOMAXPROCS=%d", n, s.Reason, s.GOMAXPROCS)
+	}
+	return n + ": " + s.Reason
+}
+
 // Ago says how long ago t was.
 func (v *section) Ago(t time.Time) string {
-	return durationText(max(0, v.Time.Sub(t)).Truncate(time.Second)) + " ago"
+	return agoText(v.Time.Sub(t))
 }
 
 // chart is one small line over the last minute.
@@ -271,7 +302,7 @@ func (v *section) Area(line string) string {
 func numberText[N int | uint64](n N) string {
 	text := strconv.FormatUint(uint64(max(0, n)), 10)
 	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "\u202f" + text[at:]
+		text = text[:at] + "," + text[at:]
 	}
 	return text
 }
@@ -292,6 +323,13 @@ func countText(n float64) string {
 }
 
 func rateText(perSecond float64) string { return countText(perSecond) + "/s" }
+
+func agoText(d time.Duration) string {
+	if d < time.Second {
+		return "just now"
+	}
+	return durationText(d.Truncate(time.Second)) + " ago"
+}
 
 func timeText(ns float64) string { return durationText(time.Duration(ns)) }
 

@@ -21,7 +21,7 @@ type DebugState struct {
 	Sizing     Sizing       `json:"sizing"`
 	Throttling *Throttling  `json:"throttling,omitempty"` // absent without a CPU quota
 	Runners    DebugRunners `json:"runners"`
-	Slots      []DebugSlot  `json:"slots"`  // at most 1024
+	Slots      []DebugSlot  `json:"slots"`  // at most 512
 	Shared     int          `json:"shared"` // of the queued tasks, those in the shared queue or held back by SetLimit
 	Local      int          `json:"local"`  // and those in the slots' own queues
 

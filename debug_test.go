@@ -114,12 +114,12 @@ func TestDebug_TheFormatIsWhatTheClientAsksFor(t *testing.T) {
 	url := serve(t, debugged(t).DebugHandler())
 	for _, c := range []struct{ query, accept, media, has string }{
 		{"", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html", "<!DOCTYPE html>"},
-		{"", "*/*", "text/plain", "slots="},
-		{"", "", "text/plain", "slots="},
+		{"", "*/*", "text/plain", " slot"},
+		{"", "", "text/plain", " slot"},
 		{"", "application/json", "application/json", `"executors"`},
 		{"?format=html", "*/*", "text/html", "<!DOCTYPE html>"},
 		{"?format=json", "text/html", "application/json", `"executors"`},
-		{"?format=text", "text/html", "text/plain", "slots="},
+		{"?format=text", "text/html", "text/plain", " slot"},
 	} {
 		res, body := fetch(t, "GET", url+c.query, "Accept", c.accept)
 		require.Equal(t, 200, res.StatusCode)
@@ -587,7 +587,7 @@ func TestDebug_WorksInABubble(t *testing.T) {
 		require.NoError(t, err)
 		rec := httptest.NewRecorder()
 		e.DebugHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
-		require.Contains(t, rec.Body.String(), "slots=1")
+		require.Contains(t, rec.Body.String(), "1 slot, fixed by WithSlots")
 		require.Equal(t, 1, executor.Lookouts(e))
 		time.Sleep(time.Minute)
 		synctest.Wait()

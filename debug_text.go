@@ -29,7 +29,7 @@ func renderTexts(all []*snapshot) []byte {
 func renderText(d *DebugState) []byte {
 	v := sectionOf(d)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: %s, up %s, %s\n", printable(d.Name), d.Lifecycle, durationText(v.Up), printable(d.Sizing.String()))
+	fmt.Fprintf(&b, "%s: %s, up %s\n%s\n", printable(d.Name), d.Lifecycle, durationText(v.Up), printable(v.Why))
 	for _, a := range d.Advice {
 		fmt.Fprintf(&b, "\n! %s\n  %s\n  %s\n", printable(a.Problem), a.Remedy, a.Call)
 	}
@@ -50,6 +50,13 @@ func renderText(d *DebugState) []byte {
 		fmt.Fprintf(&b, "\n%s\n", table.title)
 		for _, f := range table.rows {
 			fmt.Fprintf(columns, "  %s\t%s\n", f.Label, f.Value)
+		}
+		_ = columns.Flush()
+	}
+	if len(v.Times) > 0 {
+		fmt.Fprintf(columns, "\ntimes\tmedian\tp90\tp99\tmeasured\n")
+		for _, t := range v.Times {
+			fmt.Fprintf(columns, "  %s\t%s\t%s\t%s\t%d\n", t.Label, durationText(t.P50), durationText(t.P90), durationText(t.P99), t.Count)
 		}
 		_ = columns.Flush()
 	}
@@ -94,7 +101,7 @@ func writeTextSlots(b *bytes.Buffer, v *section) {
 
 func writeTextEvents(b *bytes.Buffer, kind string, events []DebugEvent, now time.Time) {
 	for _, e := range events {
-		fmt.Fprintf(b, "\n%s, %s ago", kind, durationText(max(0, now.Sub(e.Time)).Truncate(time.Second)))
+		fmt.Fprintf(b, "\n%s, %s", kind, agoText(now.Sub(e.Time)))
 		if e.Count > 1 {
 			fmt.Fprintf(b, ", %d times", e.Count)
 		}
@@ -108,7 +115,11 @@ func writeTextEvents(b *bytes.Buffer, kind string, events []DebugEvent, now time
 func indented(stack string) string {
 	var b strings.Builder
 	for line := range strings.Lines(stack) {
-		b.WriteString("  " + printable(strings.TrimRight(line, "\n")) + "\n")
+		at, deeper := strings.CutPrefix(strings.TrimRight(line, "\n"), "\t")
+		if deeper {
+			b.WriteString("  ")
+		}
+		b.WriteString("  " + printable(at) + "\n")
 	}
 	return b.String()
 }
@@ -116,9 +127,6 @@ func indented(stack string) string {
 // printable replaces what a terminal might take for a command.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\t' {
-			return ' '
-		}
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar
 		}

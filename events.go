@@ -19,43 +19,68 @@ const (
 // events keeps the last panics and stalls of an executor. Nothing in it refers to a task's values.
 type events struct {
 	mu     sync.Mutex
-	panics []DebugEvent // oldest first
-	stalls []DebugEvent
+	panics []event // oldest first
+	stalls []event
 }
 
 // panicked makes an error of what recover returned in r's task, and notes it.
 func (r *runner) panicked(value any) *PanicError {
 	p := asPanicError(value)
-	name := ""
-	if n := r.name.Load(); n != nil {
-		name = cutOff(n.name, maxNameShown)
-	}
-	r.e.debug.events.panicked(name, p)
+	r.e.debug.events.panicked(r.taskName(), p)
 	return p
+}
+
+// taskName returns the name of the task that r runs, or "". Any goroutine may ask.
+func (r *runner) taskName() string {
+	n := r.name.Load()
+	if n == nil {
+		return ""
+	}
+	return cutOff(n.name, maxNameShown)
 }
 
 // panicked notes a panic.
 func (ev *events) panicked(task string, p *PanicError) {
-	ev.add(&ev.panics, DebugEvent{Time: time.Now(), What: cutOff(panicText(p.Value), maxRecentText), Task: task, Stack: plainStack(string(p.Stack))})
+	stack := cutOff(string(p.Stack), maxRecentStack)
+	ev.add(&ev.panics, event{place: task + " " + withoutArguments(topFrame(stack)), DebugEvent: DebugEvent{
+		Time: time.Now(), What: cutOff(panicText(p.Value), maxRecentText), Task: task, Stack: stack,
+	}})
 }
 
-// stalled notes what the monitor saw.
-func (ev *events) stalled(info *StallInfo) {
-	what := info.Reason
-	if n := len(info.Ages); n > 0 {
-		what = fmt.Sprintf("%s: %d %s, the oldest for %v, %d queued", info.Reason, n, plural(n, "task"), info.Ages[0].Round(time.Millisecond), info.Queued)
+// stalled notes what the monitor saw. task is the name of the oldest task.
+func (ev *events) stalled(task string, info *StallInfo) {
+	stack := cutOff(info.Stack, maxRecentStack)
+	function := taskFunction(plainStack(stack))
+	if function == "" {
+		return // it was between two tasks
 	}
-	stack := plainStack(info.Stack)
-	ev.add(&ev.stalls, DebugEvent{Time: time.Now(), What: what, Task: taskFunction(stack), Stack: stack})
+	if task == "" {
+		task = function
+	}
+	what := map[string]string{
+		StallCPU:     "computes past the budget",
+		StallBlocked: "blocks outside of Blocking",
+		StallSpares:  "blocks, and there is no spare",
+	}[info.Reason]
+	if n := len(info.Ages); n > 0 {
+		what += fmt.Sprintf(" for %s; %d stood still, %s waited", durationText(info.Ages[0]), n, numberText(info.Queued))
+	}
+	ev.add(&ev.stalls, event{place: task + " " + info.Reason, DebugEvent: DebugEvent{Time: time.Now(), What: what, Task: task, Stack: stack}})
+}
+
+// event is what is kept of a panic or a stall, and the place where it happened. Its stack is made plain when
+// somebody looks, for there may be many panics.
+type event struct {
+	DebugEvent
+	place string
 }
 
 // add appends an event, which takes the place of an earlier one from the same place.
-func (ev *events) add(to *[]DebugEvent, e DebugEvent) {
+func (ev *events) add(to *[]event, e event) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	e.Count = 1
-	place := topFrame(e.Stack)
-	at := slices.IndexFunc(*to, func(l DebugEvent) bool { return l.Task == e.Task && topFrame(l.Stack) == place })
+	at := slices.IndexFunc(*to, func(l event) bool { return l.place == e.place })
 	if at >= 0 {
 		e.Count += (*to)[at].Count
 	} else if len(*to) == maxRecent {
@@ -71,10 +96,15 @@ func (ev *events) add(to *[]DebugEvent, e DebugEvent) {
 func (ev *events) list() (panics, stalls []DebugEvent) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	panics, stalls = slices.Clone(ev.panics), slices.Clone(ev.stalls)
-	slices.Reverse(panics)
-	slices.Reverse(stalls)
-	return panics, stalls
+	newest := func(from []event) []DebugEvent {
+		to := make([]DebugEvent, len(from))
+		for i := range from {
+			to[len(from)-1-i] = from[i].DebugEvent
+			to[len(from)-1-i].Stack = plainStack(from[i].Stack)
+		}
+		return to
+	}
+	return newest(ev.panics), newest(ev.stalls)
 }
 
 // panicText says what a panic value is, as the runtime does when it crashes: by Error or String, or in full

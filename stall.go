@@ -313,11 +313,15 @@ func (k *keeper) report(s *sight, short bool) {
 	go func() { // user code: it must not hold up the keeper
 		defer e.group.Done()
 		defer e.reporting.Store(false)
+		if e.cfg.onStall == nil && runtime.NumGoroutine() > maxTraced {
+			return
+		}
+		task := oldest.taskName()
 		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
 			info.Stack = stack
 			info.Reason = reasonOf(stack, info.Reason)
+			e.debug.events.stalled(task, &info)
 		}
-		e.debug.events.stalled(&info)
 		if e.cfg.onStall != nil {
 			e.cfg.onStall(info)
 		}
