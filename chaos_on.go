@@ -63,7 +63,7 @@ func point(p chaosPoint) {
 			runtime.KeepAlive(x)
 		}
 	case x%512 == 2:
-		for range 64 {
+		for range 16 {
 			runtime.Gosched()
 		}
 	}

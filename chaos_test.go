@@ -5,7 +5,9 @@ package executor
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,10 +22,59 @@ func init() {
 	if os.Getenv("EXECUTOR_TEST_CHILD") == "" {
 		fmt.Fprintf(os.Stderr, "chaos: EXECUTOR_CHAOS_SEED=%d\n", chaosSeed)
 	}
+	harass = harassAtRandom
 }
 
-// held is a goroutine that a test stopped at a point.
-type held struct {
+// refuse forces the slow ways that programs can see, too, until the function that it returns is called.
+func refuse() func() {
+	chaosRefusals.Store(true)
+	return func() { chaosRefusals.Store(false) }
+}
+
+// harassAtRandom does what others might do at the same moment, only more often: it wakes parked runners for
+// nothing, borrows spares, and looks for work and for quiescence where there may be none.
+func harassAtRandom(e *Executor, stop <-chan struct{}) {
+	defer refuse()()
+	rng := rand.New(rand.NewPCG(chaosSeed, 1))
+	repeat(stop, 50*time.Microsecond, func() {
+		switch rng.IntN(6) {
+		case 0, 1: // as a resize does
+			e.idle.mu.Lock()
+			r := e.idle.parked.pop()
+			e.idle.mu.Unlock()
+			if r != nil {
+				r.token <- nil
+			}
+		case 2, 3: // as a blocked task does
+			lent := 0
+			for range 1 + rng.IntN(8) {
+				if e.credits.TryAcquire(1) {
+					lent++
+				}
+			}
+			for range rng.IntN(64) {
+				runtime.Gosched()
+			}
+			for range lent {
+				e.returnCredit()
+			}
+		case 4:
+			e.notify()
+		case 5:
+			e.checkQuiet()
+		}
+	})
+}
+
+// Programs of FuzzTree from random numbers, with the points on and slow ways forced.
+func TestChaos_Programs(t *testing.T) {
+	defer refuse()()
+	rng := rand.New(rand.NewPCG(chaosSeed, 0))
+	t.Log(soakAlone(t, rng, soakTime(t)), "programs")
+}
+
+// stopped is a goroutine that a test stopped at a point.
+type stopped struct {
 	t       *testing.T
 	arrived chan struct{}
 	resume  chan struct{}
@@ -32,8 +83,8 @@ type held struct {
 
 // hold stops the first goroutine that passes a point and that who accepts (nil: any). No other point does
 // anything until the test ends. Tests that hold are not parallel.
-func hold(t *testing.T, at chaosPoint, who func() bool) *held {
-	h := &held{t: t, arrived: make(chan struct{}), resume: make(chan struct{})}
+func hold(t *testing.T, at chaosPoint, who func() bool) *stopped {
+	h := &stopped{t: t, arrived: make(chan struct{}), resume: make(chan struct{})}
 	var taken atomic.Bool
 	hook := func(p chaosPoint) {
 		if p == at && !taken.Load() && (who == nil || who()) && taken.CompareAndSwap(false, true) {
@@ -49,12 +100,12 @@ func hold(t *testing.T, at chaosPoint, who func() bool) *held {
 	return h
 }
 
-func (h *held) await() {
+func (h *stopped) await() {
 	h.t.Helper()
 	receive(h.t, h.arrived)
 }
 
-func (h *held) release() { h.once.Do(func() { close(h.resume) }) }
+func (h *stopped) release() { h.once.Do(func() { close(h.resume) }) }
 
 func receive[T any](t *testing.T, c <-chan T) T {
 	t.Helper()

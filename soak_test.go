@@ -71,6 +71,9 @@ func randomProgram(rng *rand.Rand) []byte {
 	return data
 }
 
+// harass, if it is there, makes an executor's life hard until stop is closed. It is what chaos_test.go sets.
+var harass func(e *Executor, stop <-chan struct{})
+
 // soakTogether runs programs from several goroutines on one executor. It stays open between them.
 func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 	var handled atomic.Int64
@@ -99,6 +102,9 @@ func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 		})
 	}
 	helpers.Go(func() { watchForLoss(e, stop) })
+	if harass != nil {
+		helpers.Go(func() { harass(e, stop) })
+	}
 	helpers.Go(func() {
 		repeat(stop, 5*time.Millisecond, func() {
 			if size := rand.IntN(7); size > 0 {

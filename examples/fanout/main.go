@@ -9,7 +9,7 @@
 //
 // Beside it the same requests are made by errgroup with a limit and by as many goroutines as there are URLs. Two at
 // once, as many as a small machine has processors, takes a hundred seconds and comes last; interrupt it, and the
-// table shows the others.
+// table shows the others. The exit status is then 128 plus the number of the signal, as a shell says it.
 package main
 
 import (
@@ -21,20 +21,40 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		signal.Stop(signals) // a second one ends the program at once
+		cancel(ended{s.(syscall.Signal)})
+	}()
+	os.Exit(status(ctx, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+}
+
+// ended is the cause of a context that a signal ended.
+type ended struct{ by syscall.Signal }
+
+func (e ended) Error() string { return e.by.String() }
+
+// status tells how the program ended, and returns its exit status.
+func status(ctx context.Context, err error, stderr io.Writer) int {
+	var signaled ended
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "fanout:", err)
-		os.Exit(1)
+	case errors.As(context.Cause(ctx), &signaled):
+		fmt.Fprintf(stderr, "fanout: %v, the table ends early\n", signaled)
+		return 128 + int(signaled.by)
+	case err != nil && !errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(stderr, "fanout:", err)
+		return 1
 	}
+	return 0
 }
 
 // run is the program but for the process around it.
