@@ -16,7 +16,7 @@ const (
 	maxLanes = 16
 	laneHigh = 12
 	laneGap  = 3
-	axisHigh = 16
+	axisHigh = 20
 	palette  = 8 // colours that the style sheet has
 )
 
@@ -37,6 +37,9 @@ func raster(lane []span, whole time.Duration) []cell {
 	}
 	parts := make([]map[int]time.Duration, cells)
 	for _, s := range lane {
+		if s.kind == idle {
+			continue
+		}
 		for i := int(s.begin / width); i < cells && time.Duration(i)*width < s.end; i++ {
 			if parts[i] == nil {
 				parts[i] = map[int]time.Duration{}
@@ -120,11 +123,11 @@ func drawAxis(b *strings.Builder, whole time.Duration, high int) {
 		switch {
 		case at == 0:
 			anchor = "start"
-		case x > cells*cellWide-40:
+		case x > cells*cellWide-60:
 			anchor = "end"
 		}
 		fmt.Fprintf(b, `<path class="tick" d="M%d 0v%d"/>`, x, high-axisHigh)
-		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s">%v</text>`, x, high-3, anchor, at)
+		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="%s">%v</text>`, x, high-5, anchor, at)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 
 func globalQueueBefore(t *trial) (values, error) {
 	roots := t.times(globalQueueRoots)
-	q := newLockedQueue()
+	q := newLockedQueue(t)
 	stop := q.work(perCore * cores())
 	defer stop()
 	var did atomic.Int64
@@ -50,7 +50,7 @@ func globalQueueBefore(t *trial) (values, error) {
 	for range roots {
 		q.put(func() {
 			defer all.Done()
-			t.run("tasks", func() { grow(globalQueueDepth) }) // only the first of a thousand are drawn
+			grow(globalQueueDepth)
 		})
 	}
 	all.Wait()
@@ -69,7 +69,9 @@ func globalQueueAfter(t *trial) (values, error) {
 	var refused firstError
 	var grow func(ctx context.Context, depth int)
 	grow = func(ctx context.Context, depth int) {
-		did.Add(1)
+		if did.Add(1)%queueDrawn == 0 {
+			t.run("tasks", func() {})
+		}
 		if depth == 0 {
 			return
 		}
@@ -79,9 +81,7 @@ func globalQueueAfter(t *trial) (values, error) {
 	}
 	cost := newQueueCost()
 	for range roots {
-		refused.see(exec.Go(t.ctx, func(ctx context.Context) {
-			t.run("tasks", func() { grow(ctx, globalQueueDepth) })
-		}))
+		refused.see(exec.Go(t.ctx, func(ctx context.Context) { grow(ctx, globalQueueDepth) }))
 	}
 	refused.see(exec.Quiesce(t.ctx))
 	return cost.values(did.Load()), refused.get()

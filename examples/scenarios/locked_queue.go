@@ -3,8 +3,9 @@ package main
 import "sync"
 
 // lockedQueue is the queue that most pools begin with: one for all, first in first out, with a mutex around it. It has
-// no bound, so that tasks may add to it.
+// no bound, so that tasks may add to it. The timeline shows who waits for the lock.
 type lockedQueue struct {
+	t      *trial
 	mu     sync.Mutex
 	some   sync.Cond
 	tasks  []func()
@@ -12,14 +13,21 @@ type lockedQueue struct {
 	closed bool
 }
 
-func newLockedQueue() *lockedQueue {
-	q := &lockedQueue{}
+func newLockedQueue(t *trial) *lockedQueue {
+	q := &lockedQueue{t: t}
 	q.some.L = &q.mu
 	return q
 }
 
+// lock is q.mu.Lock(), seen.
+func (q *lockedQueue) lock() {
+	if !q.mu.TryLock() {
+		q.t.block(q.mu.Lock)
+	}
+}
+
 func (q *lockedQueue) put(task func()) {
-	q.mu.Lock()
+	q.lock()
 	q.tasks = append(q.tasks, task)
 	q.mu.Unlock()
 	q.some.Signal()
@@ -27,10 +35,10 @@ func (q *lockedQueue) put(task func()) {
 
 // take waits for a task. It reports false when the queue is closed and empty.
 func (q *lockedQueue) take() (func(), bool) {
-	q.mu.Lock()
+	q.lock()
 	defer q.mu.Unlock()
 	for q.first == len(q.tasks) && !q.closed {
-		q.some.Wait()
+		q.t.rest(q.some.Wait)
 	}
 	if q.first == len(q.tasks) {
 		return nil, false
@@ -55,9 +63,11 @@ func (q *lockedQueue) work(workers int) (stop func()) {
 	var all sync.WaitGroup
 	for range workers {
 		all.Go(func() {
-			for task, ok := q.take(); ok; task, ok = q.take() {
-				task()
-			}
+			q.t.run("tasks", func() {
+				for task, ok := q.take(); ok; task, ok = q.take() {
+					task()
+				}
+			})
 		})
 	}
 	return func() {

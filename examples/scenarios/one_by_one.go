@@ -17,23 +17,14 @@ var oneByOne = scenario{
 	after: oneByOneAfter, afterWith: "slots that take batches",
 }
 
-const (
-	oneByOneTasks = 1_000_000
-	oneByOneDrawn = 50 // of so many tasks one is drawn
-)
+const oneByOneTasks = 1_000_000
 
 func oneByOneBefore(t *trial) (values, error) {
-	q := newLockedQueue()
+	q := newLockedQueue(t)
 	stop := q.work(perCore * cores())
 	var did atomic.Int64
 	cost := newQueueCost()
-	submitFromMany(t, func(i int) {
-		task := func() { did.Add(1) }
-		if i%oneByOneDrawn == 0 {
-			task = func() { t.run("tasks", func() { did.Add(1) }) }
-		}
-		q.put(task)
-	})
+	submitFromMany(t, func() { q.put(func() { did.Add(1) }) })
 	stop() // runs everything
 	return cost.values(did.Load()), nil
 }
@@ -47,26 +38,26 @@ func oneByOneAfter(t *trial) (values, error) {
 	var did atomic.Int64
 	var refused firstError
 	cost := newQueueCost()
-	submitFromMany(t, func(i int) {
-		task := func(context.Context) { did.Add(1) }
-		if i%oneByOneDrawn == 0 {
-			task = func(context.Context) { t.run("tasks", func() { did.Add(1) }) }
-		}
-		refused.see(exec.Go(t.ctx, task))
+	submitFromMany(t, func() {
+		refused.see(exec.Go(t.ctx, func(context.Context) {
+			if did.Add(1)%queueDrawn == 0 {
+				t.run("tasks", func() {})
+			}
+		}))
 	})
 	refused.see(exec.Shutdown(t.ctx)) // runs everything
 	return cost.values(did.Load()), refused.get()
 }
 
 // submitFromMany calls submit for each task, from several goroutines as a server's handlers are.
-func submitFromMany(t *trial, submit func(i int)) {
+func submitFromMany(t *trial, submit func()) {
 	submitters := perCore * cores()
 	n := t.times(oneByOneTasks) / submitters
 	var all sync.WaitGroup
 	for range submitters {
 		all.Go(func() {
-			for i := range n {
-				submit(i)
+			for range n {
+				submit()
 			}
 		})
 	}

@@ -69,7 +69,7 @@ type pageFigure struct {
 	Drawing    template.HTML
 	Labels     []pageLabel
 	Blocked    bool
-	Hidden     int // lanes that are not drawn
+	Hidden     string // how many lanes are not drawn; empty if all are
 }
 
 type pageLabel struct{ Class, Name string }
@@ -108,8 +108,11 @@ func newPageScenario(o outcome) pageScenario {
 func newPageFigure(name, with string, p picture, labels []string, whole time.Duration) pageFigure {
 	title := fmt.Sprintf("%s: %s", name, with)
 	f := pageFigure{
-		Side: name, With: with, Hidden: max(0, len(p.lanes)-maxLanes),
+		Side: name, With: with,
 		Drawing: template.HTML(p.svg(title, whole)), // made of numbers and of the escaped title
+	}
+	if more := len(p.lanes) - maxLanes; more > 0 {
+		f.Hidden = formatCount(float64(more))
 	}
 	seen := map[int]bool{}
 	for _, lane := range p.lanes {

@@ -13,6 +13,10 @@ const (
 // then. With as many goroutines that submit, one of them is always about to want the lock.
 const perCore = 4
 
+// queueDrawn is of how many tasks of the executor one is drawn. The spaces between are too short to see, so a slot that
+// runs tasks all the time looks like that. Before, all of a worker's life is drawn, and what interrupts its work.
+const queueDrawn = 16
+
 // queueCost is what the program had used when the tasks began.
 type queueCost struct {
 	start             time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -115,7 +116,7 @@ func perform1(ctx context.Context, do func(*trial) (values, error), scale float6
 	if err := ctx.Err(); err != nil {
 		return side{}, err
 	}
-	runtime.GC() // what others left behind
+	debug.FreeOSMemory() // what others left behind; the runtime would give it back during the trial, which takes time
 	t := &trial{timeline: newTimeline(), ctx: ctx, scale: scale}
 	v, err := do(t)
 	return side{v, t.end(), t.remarks}, err

@@ -80,9 +80,11 @@ func stolenChildBefore(t *trial) (values, error) {
 	var workers, all sync.WaitGroup
 	for range cores() {
 		workers.Go(func() {
-			for task := range tasks {
-				task()
-			}
+			t.worker(func() {
+				for task := range tasks {
+					task()
+				}
+			})
 		})
 	}
 	load := stolenChildLoad{t: t}

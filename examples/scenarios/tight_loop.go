@@ -35,9 +35,11 @@ func tightLoopBefore(t *trial) (values, error) {
 	tasks := make(chan func(), 1000)
 	var worker sync.WaitGroup
 	worker.Go(func() {
-		for task := range tasks {
-			task()
-		}
+		t.worker(func() {
+			for task := range tasks {
+				task()
+			}
+		})
 	})
 	var waits longest
 	tasks <- func() {

@@ -31,7 +31,7 @@ const (
 const merged = 20 * time.Microsecond
 
 type span struct {
-	kind       int // the number of a label, or blocked; idle is where no span is
+	kind       int // the number of a label, blocked, or idle, which is also where no span is
 	begin, end time.Duration
 }
 
@@ -75,6 +75,9 @@ func (tl *timeline) block(fn func()) {
 	defer r.leave(tl)
 	fn()
 }
+
+// worker calls fn, the whole life of a worker. It has a row of its own then, an empty one if it gets no task.
+func (tl *timeline) worker(fn func()) { tl.rest(fn) }
 
 // rest calls fn, in which the goroutine has nothing to do or is not given a slot, and shows that in white.
 func (tl *timeline) rest(fn func()) {
@@ -134,7 +137,7 @@ func (r *recording) leave(tl *timeline) {
 func (r *recording) cut(now time.Duration) {
 	begin := r.since
 	r.since = now
-	if len(r.doing) == 0 || r.doing[len(r.doing)-1] == idle {
+	if len(r.doing) == 0 {
 		return
 	}
 	kind := r.doing[len(r.doing)-1]

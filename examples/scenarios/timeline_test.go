@@ -14,9 +14,12 @@ import (
 func kinds(p picture, lane int) []string {
 	var names []string
 	for _, s := range p.lanes[lane] {
-		if s.kind == blocked {
+		switch s.kind {
+		case blocked:
 			names = append(names, "blocked")
-		} else {
+		case idle:
+			names = append(names, "idle")
+		default:
 			names = append(names, p.labels[s.kind])
 		}
 	}
@@ -36,9 +39,8 @@ func TestTimeline_InnerSpansInterruptOuterOnes(t *testing.T) {
 	p := tl.end()
 	// Between two calls there is a moment of the outer one.
 	p.lanes[0] = slices.DeleteFunc(p.lanes[0], func(s span) bool { return s.end-s.begin < time.Millisecond })
-	require.Equal(t, []string{"outer", "blocked", "inner", "outer"}, kinds(p, 0))
+	require.Equal(t, []string{"outer", "blocked", "inner", "idle", "outer"}, kinds(p, 0))
 	lane := p.lanes[0]
-	require.GreaterOrEqual(t, lane[3].begin-lane[2].end, time.Millisecond, "the rest is white")
 	for i := range lane[1:] {
 		require.LessOrEqual(t, lane[i].end, lane[i+1].begin)
 	}
@@ -76,6 +78,19 @@ func TestTimeline_AGoroutineIsARow(t *testing.T) {
 		all.Wait()
 	}
 	require.Len(t, tl.end().lanes, 1, "goroutines that never met share a lane")
+}
+
+func TestTimeline_AWorkerWithoutTasksHasARow(t *testing.T) {
+	tl := newTimeline()
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() { tl.worker(func() {}) })
+	}
+	all.Wait()
+	p := tl.end()
+	require.NotEmpty(t, p.lanes)
+	require.Equal(t, []string{"idle"}, kinds(p, 0)[:1])
+	require.Zero(t, p.utilization(3))
 }
 
 func TestTimeline_BeginForgets(t *testing.T) {

@@ -34,9 +34,11 @@ func unevenLoadBefore(t *trial) (values, error) {
 	for i := range queues {
 		queues[i] = make(chan func(), 1+n)
 		workers.Go(func() {
-			for task := range queues[i] {
-				task()
-			}
+			t.worker(func() {
+				for task := range queues[i] {
+					task()
+				}
+			})
 		})
 	}
 	start := time.Now()
