@@ -69,9 +69,10 @@ func Blocking(ctx context.Context, fn func()) {
 
 // blockFor runs fn with the slot lent. The runner is not blocking yet.
 func (r *runner) blockFor(fn func()) {
-	if r.calls++; r.calls%sampleEvery == 1 {
-		start := time.Now()
-		defer func() { r.e.sampled(time.Since(start)) }()
+	r.calls++
+	if sample, each := r.calls%sampleEvery == 1, !r.shortCalls; sample || each {
+		start := time.Since(epoch)
+		defer func() { r.measured(time.Since(epoch)-start, sample, each) }()
 	}
 	if p := r.probe.Load(); p != nil {
 		defer p.block()()
@@ -81,6 +82,21 @@ func (r *runner) blockFor(fn func()) {
 	r.enter(kindBlocking)
 	defer r.leaveBlocking()
 	fn()
+}
+
+// measured takes note of how long a call was. As long as calls are not short each is measured: that costs
+// little beside them, so the time spent in calls that block is exact. After a short one only the sample
+// is, and counts for all the calls in between.
+func (r *runner) measured(length time.Duration, sample, each bool) {
+	if each {
+		r.count.blocked.add(uint64(length))
+	} else {
+		r.count.blocked.add(uint64(length) * sampleEvery)
+	}
+	r.shortCalls = length < shortCall
+	if sample {
+		r.e.sampled(length)
+	}
 }
 
 // sampled takes note of how long a Blocking call was.
@@ -208,6 +224,9 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 		return false
 	}
 	e.outside.handoffs.Add(1)
+	if word&kindWait != 0 {
+		e.outside.waits.Add(1)
+	}
 	if yielded != nil {
 		yielded.r.token <- s
 	} else {

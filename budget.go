@@ -44,8 +44,8 @@ func (r *runner) checkpoint() {
 		return
 	}
 	meant := r.flagged.Swap(0) == r.count.progress()+1 // the keeper sets it in look
-	if meant && r.blocking == 0 {
-		r.yield()
+	if meant && r.blocking == 0 && r.yield() {
+		r.count.budget.inc()
 	}
 }
 
@@ -67,25 +67,25 @@ func Yield(ctx context.Context) error {
 }
 
 // yield gives the slot away and parks until somebody who takes the runner's entry from the injector
-// hands over theirs. Nothing runs on top of the yielder's stack meanwhile.
-func (r *runner) yield() {
+// hands over theirs. Nothing runs on top of the yielder's stack meanwhile. It reports whether it did.
+func (r *runner) yield() bool {
 	e := r.e
 	r.takeGift()
 	s := r.slot
 	if !e.othersWait(s) {
-		return
+		return false
 	}
 	switch {
 	case s == nil: // surplus: it has a credit, and giving up running is just what it owes
 		e.idle.mu.Lock()
 		if r.takeGift() {
 			e.idle.mu.Unlock()
-			return
+			return false
 		}
 		e.leaveSurplus(r)
 		e.idle.mu.Unlock()
 	case !e.credits.TryAcquire(1):
-		return
+		return false
 	}
 	r.count.yields.inc()
 	if p := r.probe.Load(); p != nil {
@@ -101,6 +101,7 @@ func (r *runner) yield() {
 	}
 	r.adopt(<-r.token)
 	r.credit = false // whoever gave the slot has it
+	return true
 }
 
 // othersWait reports whether queued tasks wait for a slot.

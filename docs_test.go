@@ -193,7 +193,7 @@ func public(fn *ast.FuncDecl) bool {
 func TestDocs_TheReadmeListsTheMetrics(t *testing.T) {
 	source := readDoc(t, "otel.go") + readDoc(t, "sample.go")
 	const metric = `executor(?:\.[a-z]+){2,}`
-	made := matches(`(?:gauge|counter|states|observable|durations)\((?:meter, )?"(`+metric+`)"`, source)
+	made := matches(`(?:gauge|counter|counterIf|quota|seconds|durations)\((?:meter, |ok, )?"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)
 	require.Equal(t, made, matches("(?m)^\\| `("+metric+")` \\|", readDoc(t, "README.md")), "the table of metrics in README.md")
 }

@@ -39,8 +39,8 @@ var _ = mirrors(map[string]string{
 	"Executor.Shutdown":      "fad705c50f30",
 	"Executor.end":           "1f0e7780ccdd",
 	"Executor.sum":           "552ff213a4e6",
-	"counters.addTo":         "b6d69e3c9a74",
-	"runner.bare":            "e2b5bc449a12",
+	"counters.addTo":         "674a728d1b6d",
+	"runner.bare":            "e73613c19d58",
 })
 
 type drainState struct {

@@ -6,6 +6,7 @@ type fifo struct {
 	first, last *chunk
 	head, tail  int // next to take in first, next to fill in last
 	len         int
+	pushed      uint64 // how many ever
 	spare       *chunk // emptied chunks, kept for reuse
 	spares      int
 }
@@ -27,6 +28,7 @@ func (f *fifo) push(en entry) {
 	f.last.cells[f.tail] = en
 	f.tail++
 	f.len++
+	f.pushed++
 }
 
 // grow adds a chunk.
@@ -80,9 +82,11 @@ func (f *fifo) trim() {
 
 // filter keeps the entries for which keep is true, in order.
 func (f *fifo) filter(keep func(entry) bool) {
+	pushed := f.pushed
 	for range f.len {
 		if en := f.pop(); keep(en) {
 			f.push(en)
 		}
 	}
+	f.pushed = pushed
 }

@@ -158,7 +158,7 @@ func (p *promise) cancel(err error) bool {
 	}
 	p.e.bury()
 	p.err = err
-	p.e.outside.canceled.Add(1) // after that nothing of the task may be counted as queued
+	p.e.outside.cancel(err) // after that nothing of the task may be counted as queued
 	p.finish()
 	p.e.checkQuiet()
 	return true
@@ -169,7 +169,7 @@ func (p *promise) drop(e *Executor, err error) bool {
 		return false
 	}
 	p.err = err
-	e.outside.canceled.Add(1)
+	e.outside.cancel(err)
 	p.finish()
 	return true
 }
@@ -203,7 +203,7 @@ func (f *Future[T]) run(r *runner) {
 	parent := f.parent
 	if err := r.refuses(parent); err != nil {
 		f.err, f.fn = err, nil
-		r.count.canceled.inc()
+		r.count.cancel(err)
 		f.finish()
 		return
 	}

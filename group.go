@@ -219,7 +219,7 @@ func (g *Group) drop(rd *round) {
 		} else {
 			g.e.bury()
 		}
-		g.e.outside.canceled.Add(1)
+		g.e.outside.cancel(err)
 		g.settle(nil, t, err)
 	}
 	g.e.checkQuiet()

@@ -34,7 +34,7 @@ func (t *groupTask) execute(r *runner) {
 
 func (t *groupTask) drop(e *Executor, err error) bool {
 	if t.claim() {
-		e.outside.canceled.Add(1)
+		e.outside.cancel(err)
 		t.g.settle(nil, t, err)
 	} else {
 		e.inject.dead.Add(-1) // claimed meanwhile; this was its entry
@@ -45,7 +45,7 @@ func (t *groupTask) drop(e *Executor, err error) bool {
 // run runs the claimed task on r.
 func (t *groupTask) run(r *runner) {
 	if err := r.refuses(t.round.ctx); err != nil {
-		r.count.canceled.inc()
+		r.count.cancel(err)
 		t.g.settle(r, t, err)
 		return
 	}
@@ -149,7 +149,7 @@ func (g *Group) release(r *runner, t *groupTask) {
 			return
 		}
 		t.claim()
-		g.e.outside.canceled.Add(1)
+		g.e.outside.cancel(ErrClosed)
 		t = g.end(t, true, ErrClosed)
 		g.e.checkQuiet()
 	}

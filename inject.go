@@ -37,6 +37,7 @@ type injector struct {
 	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
 	buried    atomic.Uint64 // how many ever were
 	swept     uint64        // buried at the last sweep
+	ages      queueAges     // of the entries
 }
 
 // unlock publishes whether there are entries and releases mu.

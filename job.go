@@ -53,15 +53,15 @@ func (en entry) drop(e *Executor, err error) bool {
 	if en.fn == nil {
 		return en.of.job.drop(e, err)
 	}
-	e.outside.canceled.Add(1)
+	e.outside.cancel(err)
 	return true
 }
 
 // bare runs a bare task.
 func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	if !sameContext(parent, background) || r.e.word.Load()&stopping != 0 { // else there is nothing to ask
-		if r.refuses(parent) != nil {
-			r.count.canceled.inc()
+		if err := r.refuses(parent); err != nil {
+			r.count.cancel(err)
 			return
 		}
 	}

@@ -39,6 +39,7 @@ type config struct {
 	meters     metric.MeterProvider
 	tracers    trace.TracerProvider // nil: see Executor.tracer
 	sampling   uint64               // one task in how many is measured; 0: none
+	paced      bool                 // and, of those from one runner, not more than one in samplingGap
 	problems   []error
 
 	reader    func() *quotaReader    // newQuotaReader, except in tests
@@ -54,7 +55,7 @@ func newConfig(opts []Option) (config, error) {
 		detect:    true,
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
-		sampling:  defaultSampling,
+		sampling:  defaultSampling, paced: true,
 		reader:    newQuotaReader,
 		bootstrap: bootstrapQuota,
 	}

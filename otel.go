@@ -2,24 +2,18 @@ package executor
 
 import (
 	"context"
+	"sync"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// ScopeName is the instrumentation scope of the executor's metrics.
+// ScopeName is the instrumentation scope of the executor's metrics and spans.
 const ScopeName = "github.com/seed-97bda89a/executor"
 
-// Version is the version of this package, as reported with its metrics.
+// Version is the version of this package, as reported with its metrics and spans.
 const Version = "0.1.0"
-
-// observation is one value of an instrument: read from the snapshot, with its attributes.
-type observation struct {
-	instrument metric.Int64Observable
-	attributes metric.ObserveOption
-	value      func(*Stats) int64
-}
 
 // registerMetrics creates the instruments and the callback that reads them from Stats. Nothing happens
 // per task: all values are counted anyway, and are added up when somebody collects. It returns what
@@ -29,39 +23,17 @@ func (e *Executor) registerMetrics() (unregister func() error) {
 	meter := e.cfg.meters.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
 	b := &metricBuilder{meter: meter, name: attribute.String("executor.name", e.name)}
 	e.sampler.register(meter, b.name)
+	b.slots(e.cfg.maxSpares)
+	b.tasks()
+	b.scheduling()
+	b.cpu()
 
-	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.", func(s *Stats) int { return s.Slots })
-	b.states("executor.slot.count", "{slot}", "Slots by state.", "executor.slot.state", map[string]func(*Stats) int{
-		"running": func(s *Stats) int {
-			return max(0, s.Slots-s.Idle-min(s.Blocked, s.Slots-s.Idle-min(s.Running, s.Slots-s.Idle)))
-		},
-		"idle":     func(s *Stats) int { return s.Idle },
-		"blocking": func(s *Stats) int { return min(s.Blocked, s.Slots-s.Idle-min(s.Running, s.Slots-s.Idle)) },
-	})
-	b.gauge("executor.worker.count", "{worker}", "Runners: goroutines that execute tasks, parked ones included.",
-		func(s *Stats) int { return s.Slots + s.Spares })
-	b.gauge("executor.queue.size", "{task}", "Tasks accepted and not started.", func(s *Stats) int { return s.Queued })
-	b.gauge("executor.queue.capacity", "{task}", "Bound of the queue.", func(s *Stats) int { return s.QueueLimit })
-	b.gauge("executor.submitter.waiting", "{goroutine}", "Callers that wait for room.", func(s *Stats) int { return s.Waiting })
-	b.gauge("executor.blocking.count", "{task}", "Tasks inside Blocking.", func(s *Stats) int { return s.Blocked })
-
-	b.counter("executor.task.submitted", "{task}", "Tasks accepted.", func(s *Stats) uint64 { return s.Submitted })
-	completed := b.observable("executor.task.completed", "{task}", "Tasks ended.")
-	b.observe(completed, func(s *Stats) uint64 { return s.Completed - min(s.Failed, s.Completed) })
-	b.observe(completed, func(s *Stats) uint64 { return s.Failed }, errorType("error"))
-	b.observe(completed, func(s *Stats) uint64 { return s.Panicked }, errorType("panic"))
-	b.observe(completed, func(s *Stats) uint64 { return s.Canceled }, errorType("canceled"))
-	b.counter("executor.task.rejected", "{task}", "Submissions refused.", func(s *Stats) uint64 { return s.Rejected })
-	b.counter("executor.task.stolen", "{task}", "Tasks taken from another slot's deque.", func(s *Stats) uint64 { return s.Stolen })
-	b.counter("executor.task.yields", "{yield}", "Times a task let others go first.", func(s *Stats) uint64 { return s.Yields })
-	b.counter("executor.blocking.compensations", "{worker}", "Slots that blocked tasks gave to others.",
-		func(s *Stats) uint64 { return s.Handoffs + s.Compensated })
-	b.counter("executor.slot.parks", "{park}", "Times a runner went to sleep for want of work.", func(s *Stats) uint64 { return s.Parks })
-
+	throttled := &throttleCount{}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := e.Stats()
-		for _, ob := range b.observations {
-			o.ObserveInt64(ob.instrument, ob.value(&s), ob.attributes)
+		v := view{Stats: e.Stats()}
+		v.throttled, v.hasThrottled = throttled.add(e.Throttling())
+		for _, observe := range b.observations {
+			observe(o, &v)
 		}
 		return nil
 	}, b.instruments...)
@@ -77,54 +49,202 @@ func (e *Executor) registerMetrics() (unregister func() error) {
 	return registration.Unregister
 }
 
+// view is what one collection sees.
+type view struct {
+	Stats
+	throttled    Throttling
+	hasThrottled bool
+}
+
+func (b *metricBuilder) slots(spares int) {
+	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.",
+		reading{of: func(v *view) int { return v.Slots }})
+	lent := func(v *view) int { return min(v.Lendable, v.Slots-v.Idle) }
+	b.gauge("executor.slot.count", "{slot}", "Slots by state; together they are the limit.",
+		reading{"executor.slot.state", "running", func(v *view) int { return v.Slots - v.Idle - lent(v) }},
+		reading{"executor.slot.state", "blocking", lent},
+		reading{"executor.slot.state", "idle", func(v *view) int { return v.Idle }})
+	blocked := func(v *view) int { return min(v.Blocked, v.Workers-v.Parked) }
+	b.gauge("executor.worker.count", "{worker}", "Runners, the goroutines that execute tasks, by state.",
+		reading{"executor.worker.state", "active", func(v *view) int { return v.Workers - v.Parked - blocked(v) }},
+		reading{"executor.worker.state", "blocked", blocked},
+		reading{"executor.worker.state", "idle", func(v *view) int { return v.Parked }})
+	b.gauge("executor.worker.limit", "{worker}", "Runners that there may be, spares included.",
+		reading{of: func(v *view) int { return v.Slots + spares }})
+}
+
+func (b *metricBuilder) tasks() {
+	b.gauge("executor.queue.size", "{task}", "Tasks accepted and not started.",
+		reading{"executor.queue.kind", "shared", func(v *view) int { return v.Queued - v.QueuedLocal }},
+		reading{"executor.queue.kind", "local", func(v *view) int { return v.QueuedLocal }})
+	b.gauge("executor.queue.capacity", "{task}", "Bound of the shared queue.",
+		reading{of: func(v *view) int { return v.QueueLimit }})
+	b.seconds("executor.queue.age", "Age of the oldest task in the shared queue.", false,
+		func(v *view) (float64, bool) { return v.OldestAge.Seconds(), true })
+	b.gauge("executor.submitter.waiting", "{goroutine}", "Callers that wait for room.",
+		reading{of: func(v *view) int { return v.Waiting }})
+	b.counter("executor.task.submitted", "{task}", "Tasks accepted.",
+		count{of: func(v *view) uint64 { return v.Submitted }})
+	b.counter("executor.task.completed", "{task}", "Tasks ended.",
+		count{of: func(v *view) uint64 { return v.Completed - min(v.Failed, v.Completed) }},
+		count{"error.type", "error", func(v *view) uint64 { return v.Failed }},
+		count{"error.type", "panic", func(v *view) uint64 { return v.Panicked }},
+		count{"error.type", "canceled", func(v *view) uint64 { return v.Canceled - min(v.Expired, v.Canceled) }},
+		count{"error.type", "deadline_exceeded", func(v *view) uint64 { return v.Expired }})
+	const reason = "executor.rejection.reason"
+	b.counter("executor.task.rejected", "{task}", "Submissions refused.",
+		count{reason, "full", func(v *view) uint64 { return v.RejectedFull }},
+		count{reason, "closed", func(v *view) uint64 { return v.RejectedClosed }},
+		count{reason, "canceled", func(v *view) uint64 { return v.RejectedCanceled }},
+		count{reason, "deadline", func(v *view) uint64 { return v.RejectedExpired }})
+}
+
+func (b *metricBuilder) scheduling() {
+	b.counter("executor.task.stolen", "{task}", "Tasks taken from another slot's queue.",
+		count{of: func(v *view) uint64 { return v.Stolen }})
+	b.counter("executor.steal.attempts", "{attempt}", "Looks into another slot's queue.",
+		count{of: func(v *view) uint64 { return v.StealAttempts }})
+	b.counter("executor.task.yields", "{yield}", "Times a task let others go first.",
+		count{"executor.yield.reason", "budget", func(v *view) uint64 { return v.YieldsBudget }},
+		count{"executor.yield.reason", "explicit", func(v *view) uint64 { return v.Yields - min(v.YieldsBudget, v.Yields) }})
+	b.gauge("executor.blocking.count", "{task}", "Tasks inside Blocking.",
+		reading{of: func(v *view) int { return v.Blocked }})
+	b.seconds("executor.blocking.time", "Time spent inside Blocking.", true,
+		func(v *view) (float64, bool) { return v.BlockedTime.Seconds(), true })
+	const reason = "executor.compensation.reason"
+	b.counter("executor.blocking.compensations", "{worker}", "Slots that others got because of a blocked task.",
+		count{reason, "blocking", func(v *view) uint64 { return v.Handoffs - min(v.HandoffsWait, v.Handoffs) }},
+		count{reason, "wait", func(v *view) uint64 { return v.HandoffsWait }},
+		count{reason, "stall", func(v *view) uint64 { return v.Compensated - min(v.LentLiveness, v.Compensated) }},
+		count{reason, "liveness", func(v *view) uint64 { return v.LentLiveness }})
+	b.counter("executor.slot.parks", "{park}", "Times a runner went to sleep for want of work.",
+		count{of: func(v *view) uint64 { return v.Parks }})
+	b.counter("executor.slot.wakeups", "{wakeup}", "Times a runner was woken or started for work.",
+		count{of: func(v *view) uint64 { return v.Wakeups }})
+}
+
+func (b *metricBuilder) cpu() {
+	b.quota("executor.cpu.quota", "{cpu}", "CPU quota that the slots follow.",
+		func(v *view) (float64, bool) { return v.Quota, v.Quota > 0 })
+	ok := func(v *view) bool { return v.hasThrottled }
+	b.counterIf(ok, "executor.cpu.throttled.periods", "{period}", "Periods in which the kernel stopped the cgroup because its quota was spent.",
+		count{of: func(v *view) uint64 { return v.throttled.Throttled }})
+	b.seconds("executor.cpu.throttled.time", "How long the kernel stopped the cgroup, added up over its CPUs.", true,
+		func(v *view) (float64, bool) { return v.throttled.Time.Seconds(), v.hasThrottled })
+}
+
+// throttleCount adds up what the kernel counts. Its numbers start over when another group sets the quota;
+// a counter must not go down.
+type throttleCount struct {
+	mu         sync.Mutex
+	last, sum  Throttling
+	everything bool // something was read
+}
+
+func (c *throttleCount) add(now Throttling, ok bool) (Throttling, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !ok {
+		return c.sum, c.everything
+	}
+	if now.Throttled < c.last.Throttled || now.Time < c.last.Time {
+		c.last = Throttling{}
+	}
+	c.sum.Throttled += now.Throttled - c.last.Throttled
+	c.sum.Time += now.Time - c.last.Time
+	c.last, c.everything = now, true
+	return c.sum, true
+}
+
 // metricBuilder collects the instruments of one executor.
 type metricBuilder struct {
 	meter        metric.Meter
 	name         attribute.KeyValue
 	instruments  []metric.Observable
-	observations []observation
+	observations []func(metric.Observer, *view)
 	errs         []error
 }
 
-func (b *metricBuilder) add(instrument metric.Int64Observable, err error) metric.Int64Observable {
+// reading is one value of an instrument that goes up and down, and count one of a counter. Where key is not
+// empty, it is one of several, told apart by that attribute.
+type reading struct {
+	key, is string
+	of      func(*view) int
+}
+
+type count struct {
+	key, is string
+	of      func(*view) uint64
+}
+
+func (b *metricBuilder) add(instrument metric.Observable, err error) {
 	if err != nil {
 		b.errs = append(b.errs, err)
 	}
 	b.instruments = append(b.instruments, instrument)
-	return instrument
 }
 
-func (b *metricBuilder) set(instrument metric.Int64Observable, value func(*Stats) int64, attrs ...attribute.KeyValue) {
-	all := attribute.NewSet(append(attrs, b.name)...)
-	b.observations = append(b.observations, observation{instrument, metric.WithAttributeSet(all), value})
+// with returns the attributes of one value, made once.
+func (b *metricBuilder) with(key, is string) metric.ObserveOption {
+	attrs := []attribute.KeyValue{b.name}
+	if key != "" {
+		attrs = append(attrs, attribute.String(key, is))
+	}
+	return metric.WithAttributeSet(attribute.NewSet(attrs...))
 }
 
-func (b *metricBuilder) gauge(name, unit, description string, value func(*Stats) int) {
-	b.states(name, unit, description, "", map[string]func(*Stats) int{"": value})
-}
-
-// states adds an up-down counter, with one value for each state if there are several.
-func (b *metricBuilder) states(name, unit, description, key string, values map[string]func(*Stats) int) {
-	instrument := b.add(b.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description)))
-	for state, value := range values {
-		var attrs []attribute.KeyValue
-		if key != "" {
-			attrs = append(attrs, attribute.String(key, state))
-		}
-		b.set(instrument, func(s *Stats) int64 { return int64(value(s)) }, attrs...)
+func (b *metricBuilder) gauge(name, unit, description string, readings ...reading) {
+	i, err := b.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	b.add(i, err)
+	for _, r := range readings {
+		attrs := b.with(r.key, r.is)
+		b.observations = append(b.observations, func(o metric.Observer, v *view) { o.ObserveInt64(i, int64(r.of(v)), attrs) })
 	}
 }
 
-func (b *metricBuilder) counter(name, unit, description string, value func(*Stats) uint64) {
-	b.observe(b.observable(name, unit, description), value)
+func (b *metricBuilder) counter(name, unit, description string, counts ...count) {
+	b.counterIf(func(*view) bool { return true }, name, unit, description, counts...)
 }
 
-func (b *metricBuilder) observable(name, unit, description string) metric.Int64Observable {
-	return b.add(b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description)))
+// counterIf is a counter that has no value unless ok says so.
+func (b *metricBuilder) counterIf(ok func(*view) bool, name, unit, description string, counts ...count) {
+	i, err := b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	b.add(i, err)
+	for _, c := range counts {
+		attrs := b.with(c.key, c.is)
+		b.observations = append(b.observations, func(o metric.Observer, v *view) {
+			if ok(v) {
+				o.ObserveInt64(i, int64(c.of(v)), attrs)
+			}
+		})
+	}
 }
 
-func (b *metricBuilder) observe(instrument metric.Int64Observable, value func(*Stats) uint64, attrs ...attribute.KeyValue) {
-	b.set(instrument, func(s *Stats) int64 { return int64(value(s)) }, attrs...)
+// seconds adds a duration: one that only grows, or one that goes up and down.
+func (b *metricBuilder) seconds(name, description string, grows bool, of func(*view) (float64, bool)) {
+	if !grows {
+		b.quota(name, "s", description, of)
+		return
+	}
+	i, err := b.meter.Float64ObservableCounter(name, metric.WithUnit("s"), metric.WithDescription(description))
+	b.add(i, err)
+	b.float(i, of)
+}
+
+// quota adds a number that is not a sum.
+func (b *metricBuilder) quota(name, unit, description string, of func(*view) (float64, bool)) {
+	i, err := b.meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+	b.add(i, err)
+	b.float(i, of)
+}
+
+func (b *metricBuilder) float(i metric.Float64Observable, of func(*view) (float64, bool)) {
+	attrs := b.with("", "")
+	b.observations = append(b.observations, func(o metric.Observer, v *view) {
+		if value, ok := of(v); ok {
+			o.ObserveFloat64(i, value, attrs)
+		}
+	})
 }
 
 func errorType(v string) attribute.KeyValue { return attribute.String("error.type", v) }

@@ -44,6 +44,7 @@ type idle struct {
 	unborn  []*slot    // slots for which the keeper starts runners
 	live    int        // runners that exist or are about to
 	lent    int        // slots with a loan
+	wakeups uint64     // runners that were woken or started
 }
 
 // runnerList is a stack of runners that allows removal from the middle.
@@ -142,6 +143,7 @@ func (e *Executor) staffLocked(s *slot, byRunner bool) {
 		return
 	}
 	e.word.Add(oneSearching) // before the token, on behalf of its receiver
+	e.idle.wakeups++
 	r := e.idle.parked.pop()
 	if r == nil {
 		e.idle.live++

@@ -49,7 +49,7 @@ func (e *Executor) probeFor(ctx, parent context.Context, r *runner, traced, deta
 // newProbe is probeFor when there is a reason to watch the task: it is due to be measured, it gets a span,
 // or the execution tracer runs.
 func (e *Executor) newProbe(ctx, parent context.Context, r *runner, due, traced, detached bool) *probe {
-	measured, executionTraced := due && e.measuring(ctx), rtrace.IsEnabled()
+	measured, executionTraced := due && e.measuring(ctx) && e.inTime(r), rtrace.IsEnabled()
 	if !measured && !traced && !executionTraced {
 		return nil
 	}

@@ -30,12 +30,14 @@ type runner struct {
 	pops    uint32
 	tasks   uint32 // tasks so far; the labels are reset after each 64
 
-	untilSample uint64 // how many more tasks it submits until it measures one
+	untilSample uint64       // how many more tasks it submits until it measures one
+	lastSample  atomic.Int64 // when that was last, since epoch
 
 	batchTasks uint32        // tasks at the last batch
 	batchAt    time.Duration // and the time since epoch
 	taskTime   time.Duration // estimate of how long a task takes
 	calls      uint32        // Blocking calls, for sampling
+	shortCalls bool          // the last one that was measured was short
 	misses     int
 	depth      int  // nested tasks on this stack, run in place by waiters
 	blocking   int  // nested Blocking calls; only the outermost counts

@@ -158,6 +158,23 @@ func TestSampling_OneInN(t *testing.T) {
 	}
 }
 
+// By default tasks that do nothing are not measured all the time.
+func TestSampling_IsPaced(t *testing.T) {
+	e := newMeasured(t)
+	e.viewers.Add(1)
+	start := time.Now()
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		for range 50_000 {
+			_ = e.Go(ctx, func(context.Context) {})
+			_ = e.Go(context.Background(), func(context.Context) {})
+		}
+	}))
+	require.NoError(t, e.Quiesce(context.Background()))
+	c := e.runs.snapshot()
+	require.NotZero(t, c.count)
+	require.LessOrEqual(t, c.count, 2+2*uint64(time.Since(start)/samplingGap), "two sources")
+}
+
 // Nobody looks: nothing is measured. Mutants: to measure as long as the option is on; to ask only once.
 func TestSampling_OnlyWhileSomebodyLooks(t *testing.T) {
 	run := func(e *Executor) uint64 {
@@ -196,4 +213,40 @@ func TestSampling_RefusesNonsense(t *testing.T) {
 	runSome(t, e) // the first is measured, whatever the share
 	c := e.runs.snapshot()
 	require.EqualValues(t, 1, c.count)
+}
+
+// Submitting allocates nothing, whatever is plugged in, but for tasks that are measured or have a span.
+func TestSampling_AllocatesNothingOtherwise(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	_, mp := newReader(t)
+	_, tp := newTracing(t)
+	const tasks = 10_000
+	for name, e := range map[string]*Executor{
+		"no providers": newMeasured(t, WithQueueLimit(tasks)),
+		"providers":    newMeasured(t, WithQueueLimit(tasks), WithMeterProvider(mp), WithTracerProvider(tp)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			fn := func(context.Context) {}
+			child := func(context.Context) int { return 1 }
+			each := testing.AllocsPerRun(10, func() {
+				for range tasks {
+					_ = e.Go(context.Background(), fn)
+				}
+				_ = e.Quiesce(context.Background())
+			}) / tasks
+			require.Less(t, each, 0.2, "Go from outside")
+			each = testing.AllocsPerRun(10, func() {
+				_ = e.Go(context.Background(), func(ctx context.Context) {
+					for range tasks {
+						_ = e.Go(ctx, fn)
+						_ = Fork(ctx, child).Join(ctx)
+					}
+				})
+				_ = e.Quiesce(context.Background())
+			}) / tasks
+			require.Less(t, each, 0.2, "Go and Fork from inside")
+		})
+	}
 }

@@ -1,8 +1,11 @@
 package executor
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Stats is a snapshot of an executor. The values are read one after another while tasks go on, so they
@@ -14,16 +17,28 @@ type Stats struct {
 	Blocked int `json:"blocked"` // tasks inside Blocking, a Bulkhead's Blocking or OnThread
 	Spares  int `json:"spares"`  // runners beyond the slots, parked or standing in for others
 
-	Queued     int `json:"queued"`     // tasks accepted and not started, those held back by SetLimit included
-	QueueLimit int `json:"queueLimit"` // bound of the injector
-	Waiting    int `json:"waiting"`    // submitters that wait for room
+	Lendable int `json:"lendable"` // slots whose task blocks or waits, and that nobody else has needed yet
+	Workers  int `json:"workers"`  // runners that exist
+	Parked   int `json:"parked"`   // those that sleep
+
+	Queued      int           `json:"queued"`      // tasks accepted and not started, those held back by SetLimit included
+	QueuedLocal int           `json:"queuedLocal"` // those of Queued that are in the slots' own deques
+	QueueLimit  int           `json:"queueLimit"`  // bound of the injector
+	OldestAge   time.Duration `json:"oldestAge"`   // of the oldest task in the injector, in ns; at most a tick of 10 ms or an eighth too low
+	Waiting     int           `json:"waiting"`     // submitters that wait for room
 
 	Submitted uint64 `json:"submitted"` // tasks accepted
 	Completed uint64 `json:"completed"` // tasks that returned, the failed ones included
 	Failed    uint64 `json:"failed"`    // tasks that returned an error
 	Panicked  uint64 `json:"panicked"`  // tasks that panicked or called Goexit
 	Canceled  uint64 `json:"canceled"`  // tasks that never started
-	Rejected  uint64 `json:"rejected"`  // submissions refused
+	Expired   uint64 `json:"expired"`   // those of Canceled whose context's deadline was over
+	Rejected  uint64 `json:"rejected"`  // submissions refused, for one of these reasons:
+
+	RejectedFull     uint64 `json:"rejectedFull"`     // ErrQueueFull
+	RejectedClosed   uint64 `json:"rejectedClosed"`   // ErrClosed
+	RejectedCanceled uint64 `json:"rejectedCanceled"` // the context was canceled
+	RejectedExpired  uint64 `json:"rejectedExpired"`  // the context's deadline was over
 
 	Stolen        uint64 `json:"stolen"`        // tasks taken from another slot's deque
 	Parks         uint64 `json:"parks"`         // times a runner went to sleep for want of work
@@ -31,6 +46,12 @@ type Stats struct {
 	Uncompensated uint64 `json:"uncompensated"` // times one could not, for want of a spare
 	Compensated   uint64 `json:"compensated"`   // slots lent because tasks blocked without Blocking
 	Yields        uint64 `json:"yields"`        // times a task gave up its slot to others and got one back
+
+	StealAttempts uint64        `json:"stealAttempts"` // looks into another slot's deque
+	Wakeups       uint64        `json:"wakeups"`       // times a runner was woken or started for work
+	HandoffsWait  uint64        `json:"handoffsWait"`  // those of Handoffs whose task waited for another task, or for room
+	YieldsBudget  uint64        `json:"yieldsBudget"`  // those of Yields that a Checkpoint made
+	BlockedTime   time.Duration `json:"blockedTime"`   // spent inside Blocking by calls that have ended, in ns; short calls are estimated
 
 	// What the monitor of blocking that nobody marked did: see WithStallDetection.
 	Lent          int    `json:"lent"`          // slots lent at the moment, beyond Slots
@@ -60,7 +81,20 @@ type counters struct {
 	stolen    tally
 	parks     tally
 	yields    tally
-	_         [64]byte
+
+	expired  tally // those of canceled
+	budget   tally // those of yields
+	attempts tally // of theft
+	blocked  tally // time inside Blocking, ns
+	_        [64]byte
+}
+
+// cancel counts a task that never starts, because of err.
+func (c *counters) cancel(err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.expired.inc()
+	}
+	c.canceled.inc()
 }
 
 // ended counts a task that returned err.
@@ -85,12 +119,39 @@ func (c *counters) addTo(s *Stats) {
 	s.Stolen += c.stolen.Load()
 	s.Parks += c.parks.Load()
 	s.Yields += c.yields.Load()
+	s.Expired += c.expired.Load()
+	s.YieldsBudget += c.budget.Load()
+	s.StealAttempts += c.attempts.Load()
+	s.BlockedTime += time.Duration(c.blocked.Load())
 }
 
 // outsideCounters are written by any goroutine, on slow paths only.
 type outsideCounters struct {
-	canceled, rejected, handoffs, uncompensated, compensated atomic.Uint64
-	stallBusy, stallSpares, stallLiveness                    atomic.Uint64
+	canceled, expired, handoffs, waits, uncompensated, compensated atomic.Uint64
+	full, closed, refused, late                                    atomic.Uint64 // submissions: why not
+	stallBusy, stallSpares, stallLiveness                          atomic.Uint64
+}
+
+// cancel counts a task that never starts, because of err.
+func (c *outsideCounters) cancel(err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		c.expired.Add(1)
+	}
+	c.canceled.Add(1)
+}
+
+// reject counts a submission that was refused with err.
+func (c *outsideCounters) reject(err error) {
+	switch {
+	case errors.Is(err, ErrQueueFull):
+		c.full.Add(1)
+	case errors.Is(err, ErrClosed):
+		c.closed.Add(1)
+	case errors.Is(err, context.DeadlineExceeded):
+		c.late.Add(1)
+	default:
+		c.refused.Add(1)
+	}
 }
 
 // registry lists the runners, and keeps the counts of those that have ended.
@@ -162,7 +223,11 @@ func (e *Executor) Stats() Stats {
 	}
 	s := e.sum()
 	s.Failed = min(s.Failed, s.Completed) // it is counted first
-	s.Rejected = e.outside.rejected.Load()
+	s.Expired += e.outside.expired.Load()
+	s.RejectedFull, s.RejectedClosed = e.outside.full.Load(), e.outside.closed.Load()
+	s.RejectedCanceled, s.RejectedExpired = e.outside.refused.Load(), e.outside.late.Load()
+	s.Rejected = s.RejectedFull + s.RejectedClosed + s.RejectedCanceled + s.RejectedExpired
+	s.HandoffsWait = e.outside.waits.Load() // first: it is a part
 	s.Handoffs = e.outside.handoffs.Load()
 	s.Uncompensated = e.outside.uncompensated.Load()
 	s.Compensated = e.outside.compensated.Load()
@@ -175,22 +240,26 @@ func (e *Executor) Stats() Stats {
 	s.Queued = q.used - int(q.dead.Load())
 	s.Waiting = q.waiters.len
 	s.QueueLimit = q.limit
+	s.OldestAge = q.ages.oldest(&q.queue, time.Since(epoch))
 	q.mu.Unlock()
 	e.idle.mu.Lock()
 	slots, free, live, surplus := e.idle.slots, len(e.idle.free), e.idle.live, e.idle.surplus.len
-	s.Lent = e.idle.lent
+	s.Lent, s.Wakeups = e.idle.lent, e.idle.wakeups
+	s.Workers, s.Parked = live, e.idle.parked.len
 	e.idle.mu.Unlock()
 	for _, slot := range slots {
-		s.Queued += slot.len()
+		s.QueuedLocal += slot.len()
 	}
-	s.Queued = max(0, s.Queued)
+	s.Queued = max(0, s.Queued+s.QueuedLocal)
+	s.QueuedLocal = min(s.QueuedLocal, s.Queued)
 	s.Slots = e.slotCount()
 	sizing := e.sizer.now.Load()
 	s.Sizing, s.Quota = sizing.Reason, sizing.Quota
 	s.Idle = min(free, s.Slots)
 	s.Spares = max(0, live-s.Slots)
 	if s.Submitted != s.ended() {
-		s.Running = max(0, len(slots)-free-searching(e.word.Load())+surplus-e.lazilyBlocked())
+		s.Lendable = e.lazilyBlocked()
+		s.Running = max(0, len(slots)-free-searching(e.word.Load())+surplus-s.Lendable)
 	}
 	return s
 }

@@ -110,6 +110,7 @@ func (r *runner) search() (entry, bool) {
 // steal takes about half of the victim's tasks, oldest first and one claim at a time. The first is to
 // run now; the others go into the own deque, which is empty, and are published again (P4).
 func (r *runner) steal(victim *slot) (entry, bool) {
+	r.count.attempts.inc()
 	first, ok, _ := victim.take()
 	if !ok {
 		return entry{}, false

@@ -36,7 +36,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 // rejected counts a refusal.
 func (e *Executor) rejected(err error) error {
 	if err != nil {
-		e.outside.rejected.Add(1)
+		e.outside.reject(err)
 	}
 	return err
 }

@@ -180,9 +180,10 @@ func (p *probe) block() (leave func()) {
 	}
 }
 
-// stall marks, once, that the task stands still while others wait. Any goroutine.
+// stall marks, once, that the task stands still while others wait. Only the keeper calls it.
 func (p *probe) stall(reason string) {
-	if p.stalled.CompareAndSwap(false, true) {
+	if !p.stalled.Load() {
 		p.event("executor.stall", attribute.String("executor.stall.reason", reason))
+		p.stalled.Store(true)
 	}
 }
