@@ -168,6 +168,22 @@ func TestService_DropsWhatComesTooLate(t *testing.T) {
 	require.Equal(t, uint64(1), stats.Canceled)
 }
 
+func TestService_AnswersBeforeATaskThatDoesNotStop(t *testing.T) {
+	s := newService(t, io.Discard)
+	s.timeout = 10 * time.Millisecond
+	gate := make(chan struct{})
+	deaf := s.onExecutor("deaf", func(http.ResponseWriter, *http.Request) (job, error) {
+		return func(context.Context) (reply, error) {
+			<-gate
+			return reply{}, nil
+		}, nil
+	})
+	require.Equal(t, http.StatusServiceUnavailable, ask(t.Context(), deaf, "GET", "/", nil).Code)
+	close(gate)
+	require.NoError(t, s.exec.Quiesce(t.Context()))
+	require.Equal(t, uint64(1), s.exec.Stats().Submitted)
+}
+
 func TestService_OutlivesAPanic(t *testing.T) {
 	var log strings.Builder
 	s := newService(t, &log)
