@@ -50,9 +50,9 @@ func (r *runner) checkpoint() {
 }
 
 // Yield lets other tasks go first, if any wait: the task goes to the end of the injector and continues
-// when its turn comes. Otherwise, or when MaxSpares tasks have yielded or lent their slots, it does
-// nothing. It returns ctx's error if ctx is done. Hold no lock across it. Like Checkpoint it goes by
-// ctx alone.
+// when its turn comes. Otherwise it does nothing. When MaxSpares tasks have yielded or lent their slots,
+// the next turn is that of a task that has yielded; if none has, Yield does nothing. It returns ctx's
+// error if ctx is done. Hold no lock across it. Like Checkpoint it goes by ctx alone.
 func Yield(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
@@ -75,6 +75,7 @@ func (r *runner) yield() bool {
 	if !e.othersWait(s) {
 		return false
 	}
+	var next *resume // a yielded runner that goes on in place of this one, when no spare is left for anybody else
 	switch {
 	case s == nil: // surplus: it has a credit, and giving up running is just what it owes
 		e.idle.mu.Lock()
@@ -85,22 +86,29 @@ func (r *runner) yield() bool {
 		e.leaveSurplus(r)
 		e.idle.mu.Unlock()
 	case !e.credits.TryAcquire(1):
-		return false
+		if next = e.inject.takeResume(); next == nil {
+			return false
+		}
 	}
-	r.count.yields.inc()
 	if p := r.probe.Load(); p != nil {
 		p.event("executor.yield")
 	}
 	r.release()
 	e.inject.addResume(newResume(r))
-	if s != nil {
+	switch {
+	case next != nil: // its credit is this runner's now (B5)
+		next.r.token <- s
+		e.notify()
+	case s != nil:
 		e.staff(s, true)
-	} else {
+	default:
 		e.word.Or(lent) // a blocked runner that was denied a spare can give its slot to this one
 		e.notify()
 	}
 	r.adopt(<-r.token)
 	r.credit = false // whoever gave the slot has it
+	// Not before: the keeper charges what has not moved for its budget, and the time in the queue is not the task's.
+	r.count.yields.inc()
 	return true
 }
 

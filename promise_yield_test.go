@@ -249,3 +249,33 @@ func TestFairness_EverybodyProgressesOnOneSlot(t *testing.T) {
 		quiet(t, e)
 	}
 }
+
+// Tasks that never end and call Checkpoint, as many as there are slots and spares. Mutants: the time in which a yielded
+// task waits for its turn counts as its budget, so that its next turn ends at once; the last one for whom there is a
+// spare keeps the slot.
+func TestCheckpoint_GivesEachItsShare(t *testing.T) {
+	for _, cfg := range []struct{ slots, spares, tasks int }{{1, 3, 4}, {2, 6, 8}, {2, 256, 8}} {
+		e := spared(t, cfg.slots, cfg.spares)
+		turns := make([]atomic.Int64, cfg.tasks)
+		enough := make(chan struct{})
+		stop := sync.OnceFunc(func() { close(enough) })
+		ctx, cancel := context.WithCancel(context.Background())
+		for i := range turns {
+			require.NoError(t, e.Go(ctx, func(ctx context.Context) {
+				for executor.Checkpoint(ctx) == nil {
+					for start := time.Now(); time.Since(start) < 100*time.Microsecond; {
+					}
+					if turns[i].Add(1) == 2000 {
+						stop()
+					}
+				}
+			}))
+		}
+		<-enough // somebody has worked for 200 ms, or for as long as 20 turns
+		cancel()
+		quiet(t, e)
+		for i := range turns {
+			require.Greater(t, turns[i].Load(), int64(2000/5), "task %d of %d on %d slots", i, cfg.tasks, cfg.slots)
+		}
+	}
+}
