@@ -25,11 +25,13 @@ const (
 	cgoFloodInC     = "calls in C at once"
 	cgoFloodTook    = "time for all calls"
 	cgoFloodWork    = "other work meanwhile"
+	cgoFloodBusy    = "workers or slots busy with it"
 )
 
 const (
 	cgoFloodCalls = 200
-	cgoFloodUnit  = time.Millisecond // of the other work
+	cgoFloodUnit  = time.Millisecond      // of the other work
+	cgoFloodCalm  = 50 * time.Millisecond // before the calls
 
 	// Some calls wait in C, so that a connection has its next query before Go has heard of the end of the last one.
 	cgoFloodLimit = connections + 8
@@ -39,7 +41,8 @@ const (
 type cgoFloodResult struct {
 	Threads, InC int
 	Took         time.Duration
-	Units        int64 // of other work
+	Units        int64   // of other work
+	Busy         float64 // workers or slots
 }
 
 func cgoFloodBefore(t *trial) (values, error) { return cgoFloodAsk(t, "cgo-flood before") }
@@ -55,7 +58,7 @@ func cgoFloodAsk(t *trial, name string) (values, error) {
 	err := askElsewhere(t, name, &r)
 	return values{
 		count(cgoFloodThreads, r.Threads), count(cgoFloodInC, r.InC), duration(cgoFloodTook, r.Took),
-		rate(cgoFloodWork, r.Units, max(1, r.Took)),
+		rate(cgoFloodWork, r.Units, max(1, r.Took)), share(cgoFloodBusy, r.Busy),
 	}, err
 }
 
@@ -72,13 +75,15 @@ func cgoFloodGoroutines(t *trial) (any, error) {
 			}
 		})
 	}
+	pause(t.ctx, cgoFloodCalm)
+	units.Store(0)
 	start := time.Now()
 	for range t.times(cgoFloodCalls) {
 		calls.Go(func() { t.block(query) })
 	}
 	calls.Wait()
 	r := cgoFloodResult{Threads: threads(), InC: mostQueries(), Took: time.Since(start), Units: units.Load()}
-	t.end()
+	r.Busy = t.end().busy(cores())
 	stop.Store(true)
 	workers.Wait()
 	return r, nil
@@ -108,6 +113,8 @@ func cgoFloodBulkhead(t *trial) (any, error) {
 			return nil, err
 		}
 	}
+	pause(t.ctx, cgoFloodCalm)
+	units.Store(0)
 	start := time.Now()
 	calls := exec.NewGroup(t.ctx)
 	for range t.times(cgoFloodCalls) {
@@ -117,7 +124,7 @@ func cgoFloodBulkhead(t *trial) (any, error) {
 	}
 	err = calls.Wait()
 	r := cgoFloodResult{Threads: threads(), InC: mostQueries(), Took: time.Since(start), Units: units.Load()}
-	t.end()
+	r.Busy = t.end().busy(cores())
 	stop.Store(true)
 	return r, err
 }

@@ -99,7 +99,9 @@ func foreverTasksBefore(t *trial) (values, error) {
 
 func foreverTasksAfter(t *trial) (values, error) {
 	work := make(foreverWork, foreverTasksEach*cores())
-	exec, err := executor.New(executor.WithName("forever-tasks"), executor.WithSlots(cores()))
+	// So there are as many tasks as slots and spares, the most for which it works.
+	exec, err := executor.New(executor.WithName("forever-tasks"), executor.WithSlots(cores()),
+		executor.WithMaxSpares(len(work)-cores()))
 	if err != nil {
 		return nil, err
 	}

@@ -79,8 +79,8 @@ func singleProcAfter(t *trial) (values, error) {
 	return values{share(singleProcBusy, busy), count(singleProcSize, last.Slots)}, err
 }
 
-// singleProcLoad keeps the queue full, raises GOMAXPROCS to procs, gives the pool the time that it wants to follow, and returns
-// which part of the processors' time it uses from then on.
+// singleProcLoad keeps the queue full, raises GOMAXPROCS to procs, gives the pool the time that it wants to follow, and
+// returns which part of the processors' time it uses from then on.
 func singleProcLoad(t *trial, procs int, submit func(func()) error, followed func() bool) (float64, error) {
 	var stop atomic.Bool
 	feeding := make(chan error, 1)
