@@ -36,8 +36,8 @@ func (b *bar) say(what string) {
 // step tells what goes on, and that half a scenario is over.
 func (b *bar) step(what string) {
 	if b != nil {
-		b.drawing.Describe(what)
 		_ = b.drawing.Add(1) // a terminal that went away is no reason to stop
+		b.drawing.Describe(what)
 	}
 }
 
