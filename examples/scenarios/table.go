@@ -17,7 +17,7 @@ const (
 	maxMeasured = 30
 	maxBefore   = 14
 	maxAfter    = 18
-	maxRatio    = 11
+	maxRatio    = 13
 	atLeast     = 36 // letters for the explanation, and
 	otherwise   = 60 // where nobody knows how wide the screen is
 )

@@ -59,13 +59,13 @@ func TestRun_PrintsATableWithAlignedColumns(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), nil, &out, nil))
 	require.Equal(t, []string{
-		"name              measured                        before          with the executor   ratio        what happens",
-		"one               things                          3,000           6                   500x less    Things are <fewer> & quicker.",
+		"name              measured                        before          with the executor   ratio          what happens",
+		"one               things                          3,000           6                   500x less      Things are <fewer> & quicker.",
 		"                  time                            3.00 s          6.00 ms             500x less",
 		"                  remark                          <why>           <why>",
 		"                  3000 of them, said <somebody>",
 		"                  6 of them, said <somebody>",
-		"not-here          -                               -               -                                Skipped: there is no such thing.",
+		"not-here          -                               -               -                                  Skipped: there is no such thing.",
 	}, strings.Split(out.String(), "\n")[:7])
 	require.Contains(t, out.String(), "\ntwo  ")
 }
