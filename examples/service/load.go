@@ -75,9 +75,11 @@ func (l *loader) atRate(sending context.Context) {
 		sleep(sending, time.Until(due))
 		select {
 		case <-sending.Done():
+		case free <- struct{}{}:
+		}
+		if sending.Err() != nil {
 			clients.Wait()
 			return
-		case free <- struct{}{}:
 		}
 		clients.Go(func() {
 			defer func() { <-free }()
