@@ -22,6 +22,7 @@ type keeper struct {
 	samples  []metrics.Sample
 	stalls   stallState
 	stuck    []*runner     // runners with a slot whose task has not moved since the last tick
+	denied   []*runner     // runners that block and would lend their slots, but there was no spare
 	total    uint64        // of everything that moves
 	used     time.Duration // processor time of the process at the last tick
 	usedAt   time.Time
@@ -37,6 +38,7 @@ type sighting struct {
 	since      time.Time
 	budgetFrom time.Time // since, or when the flag was last set
 	overdue    bool      // the flag was set before, and no Checkpoint has taken it
+	denied     time.Time // since when it has blocked without a spare; zero if it does not
 }
 
 const (
@@ -131,6 +133,7 @@ func (k *keeper) tick() {
 		if !k.needed() {
 			k.timer = nil
 			clear(k.stuck)
+			clear(k.denied)
 			k.e.inject.trim()
 			return
 		}

@@ -177,11 +177,12 @@ func WithStallDetection(on bool) Option {
 }
 
 // WithOnStall sets a handler that is told, at most once a second, when tasks stand still while others
-// wait: blocked outside of Blocking, or computing past the budget without a Checkpoint. It takes about two
-// budgets until a task is reported: one until it is asked to yield, and one in which it does not. The
-// handler gets the stack of the oldest, to find the line to change. It runs on a goroutine of its own, one
-// call at a time. Shutdown and Close wait for it, so it must not call them; a panic in it crashes the
-// process. Printing the stack stops the world for a moment. Default: none.
+// wait: blocked outside of Blocking, computing past the budget without a Checkpoint, or blocked in any
+// way when no spare is left to stand in. It takes about two budgets until a task is reported: one until
+// it is asked to yield, and one in which it does not. The handler gets the stack of the oldest, to find
+// the line to change. It runs on a goroutine of its own, one call at a time. Shutdown and Close wait for
+// it, so it must not call them; a panic in it crashes the process. Printing the stack stops the world for
+// a moment. Default: none.
 func WithOnStall(h func(StallInfo)) Option {
 	return option(func(c *config) {
 		if h == nil {

@@ -196,7 +196,7 @@ func (k *keeper) look(now time.Time) sight {
 	}
 	k.used, k.usedAt = used, now
 	total := uint64(0)
-	k.stuck = k.stuck[:0]
+	k.stuck, k.denied = k.stuck[:0], k.denied[:0]
 	g := &e.registry
 	g.mu.Lock()
 	for r := g.first; r != nil; r = r.sibling {
@@ -204,7 +204,14 @@ func (k *keeper) look(now time.Time) sight {
 		total += p
 		word := r.word.Load()
 		if word&phaseMask != phaseRunning || r.seen.since.IsZero() || r.seen.progress != p {
+			before := r.seen
 			r.seen = sighting{progress: p, epoch: word / oneEpoch, since: now, budgetFrom: now}
+			if word&(phaseMask|deniedBit) == phaseBlocked|deniedBit {
+				if r.seen.denied = before.denied; before.epoch != r.seen.epoch || before.denied.IsZero() {
+					r.seen.denied = now
+				}
+				k.denied = append(k.denied, r)
+			}
 			continue
 		}
 		if now.Sub(r.seen.budgetFrom) >= e.cfg.budget {
@@ -288,14 +295,23 @@ func (k *keeper) report(s *sight, short bool) {
 	e := k.e
 	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued}
 	var oldest *runner
+	var most time.Duration
+	stands := func(r *runner, since time.Time) {
+		age := s.now.Sub(since)
+		if info.Ages = append(info.Ages, age); oldest == nil || age > most {
+			oldest, most = r, age
+		}
+	}
 	for _, r := range k.stuck {
-		if !r.seen.overdue {
-			continue
+		if r.seen.overdue {
+			stands(r, r.seen.since)
 		}
-		if oldest == nil || r.seen.since.Before(oldest.seen.since) {
-			oldest = r
+	}
+	marked := oldest == nil && info.QueueAge >= 2*e.cfg.tick() // all of it is inside Blocking, or waits
+	if marked {
+		for _, r := range k.denied {
+			stands(r, r.seen.denied)
 		}
-		info.Ages = append(info.Ages, s.now.Sub(r.seen.since))
 	}
 	if oldest == nil || s.now.Sub(k.reported) < time.Second || !e.reporting.CompareAndSwap(false, true) {
 		return
@@ -303,10 +319,10 @@ func (k *keeper) report(s *sight, short bool) {
 	k.reported = s.now
 	info.Reason = StallBlocked
 	switch {
+	case marked || short && !s.busy():
+		info.Reason = StallSpares
 	case s.busy():
 		info.Reason = StallCPU
-	case short:
-		info.Reason = StallSpares
 	}
 	slices.SortFunc(info.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
 	progress := oldest.seen.progress

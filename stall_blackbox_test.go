@@ -183,6 +183,34 @@ func TestStall_SparesAreTheLimit(t *testing.T) {
 	require.EqualValues(t, slots+spares+more, arrived.Load())
 }
 
+// The same with tasks that say that they block. Mutant: only what blocks without saying so is looked at.
+func TestStall_MarkedTasksBeyondTheSparesAreReported(t *testing.T) {
+	const slots, spares, more = 2, 5, 4
+	for name, block := range map[string]func(context.Context, func()){"Blocking": executor.Blocking, "OnThread": executor.OnThread} {
+		reports := make(chan executor.StallInfo, 1000)
+		e := newExecutor(t, executor.WithSlots(slots), executor.WithMaxSpares(spares),
+			executor.WithOnStall(func(i executor.StallInfo) { reports <- i }))
+		g := newGate(t)
+		for range slots + spares {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.wait) }))
+		}
+		eventually(t, "all block", func() bool { return e.Stats().Blocked == slots+spares })
+		require.Empty(t, reports, "nobody waits for a slot")
+		for range more {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.wait) }))
+		}
+		i := await(t, "the lack is reported", reports)
+		require.Equal(t, executor.StallSpares, i.Reason, name)
+		require.Equal(t, more, i.Queued)
+		require.Contains(t, i.Stack, "executor."+name)
+		require.NotEmpty(t, i.Ages)
+		require.LessOrEqual(t, len(i.Ages), slots)
+		g.open()
+		quiet(t, e)
+		returned(t, e, slots)
+	}
+}
+
 // In a bubble the processors are idle whenever the clock moves, and a minute takes no time.
 func TestStall_OffMeansOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -88,6 +88,15 @@ func putTakeProcs() (procs int, undo func()) {
 	return procs, func() { runtime.GOMAXPROCS(before) }
 }
 
+// putTakeWays are the ways to wait in a task.
+var putTakeWays = []struct {
+	name string
+	wait func(ctx context.Context, blocks func())
+}{
+	{"marked", executor.Blocking},
+	{"unmarked", func(_ context.Context, blocks func()) { blocks() }},
+}
+
 func putTakeBefore(t *trial) (values, error) {
 	procs, undo := putTakeProcs()
 	defer undo()
@@ -115,16 +124,20 @@ func putTakeBefore(t *trial) (values, error) {
 func putTakeAfter(t *trial) (values, error) {
 	procs, undo := putTakeProcs()
 	defer undo()
-	report, err := putTakeBeyondSpares(t.ctx, procs)
+	var report putTakeReport
+	for _, way := range putTakeWays {
+		var err error
+		if report, err = putTakeBeyondSpares(t.ctx, procs, way.wait); err != nil {
+			return nil, err
+		}
+		t.remark("the report when %d receivers wait for %d slots and %d spares, %s: %s",
+			report.waiting, procs, report.spares, way.name, report)
+	}
+	marked, err := putTakeWith(t.aside(), procs, putTakeWays[0].wait)
 	if err != nil {
 		return nil, err
 	}
-	t.remark("the report when %d receivers wait for %d slots and %d spares: %s", report.waiting, procs, report.spares, report)
-	marked, err := putTakeWith(t.aside(), procs, executor.Blocking)
-	if err != nil {
-		return nil, err
-	}
-	unmarked, err := putTakeWith(t, procs, func(_ context.Context, blocks func()) { blocks() })
+	unmarked, err := putTakeWith(t, procs, putTakeWays[1].wait)
 	return values{
 		share(putTakeBusy, unmarked.busy), share(putTakeMarked, marked.busy), duration(putTakeTime, unmarked.took),
 		count(putTakeWaiting, max(marked.most, unmarked.most)), count(putTakeBound, procs+putTakeSpares),
@@ -172,7 +185,7 @@ func (r putTakeReport) String() string {
 }
 
 // putTakeBeyondSpares submits more receivers than there are slots and spares, and no producer, until that is reported.
-func putTakeBeyondSpares(ctx context.Context, procs int) (putTakeReport, error) {
+func putTakeBeyondSpares(ctx context.Context, procs int, wait func(context.Context, func())) (putTakeReport, error) {
 	const spares, more = 4, 8
 	reports := make(chan executor.StallInfo, 1)
 	exec, err := executor.New(executor.WithName("put-take"), executor.WithSlots(procs), executor.WithMaxSpares(spares),
@@ -192,7 +205,7 @@ func putTakeBeyondSpares(ctx context.Context, procs int) (putTakeReport, error) 
 	defer close(sent) // the receivers can go home
 	n := procs + spares + more
 	for range n {
-		if err := exec.Go(ctx, func(context.Context) { <-sent }); err != nil {
+		if err := exec.Go(ctx, func(ctx context.Context) { wait(ctx, func() { <-sent }) }); err != nil {
 			return putTakeReport{}, err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // One of four workers works before; in the time of the executor there is also what the monitor needs to be sure.
 func TestPutTake_TheWaitingKeepNobodyFromWorking(t *testing.T) {
-	o := try(t, putTake, 0.4)
+	o := try(t, putTake, 0.3)
 	before := o.before.get(t, putTakeBusy)
 	require.Less(t, before, 0.4)
 	require.Greater(t, o.after.get(t, putTakeMarked), 2*before)
@@ -19,5 +19,6 @@ func TestPutTake_TheWaitingKeepNobodyFromWorking(t *testing.T) {
 	report, ok := o.after.values.get(putTakeBeyond)
 	require.True(t, ok)
 	require.Equal(t, executor.StallSpares, report.String())
-	require.Regexp(t, `reason "spares".* queued 8, standing still 8, the oldest in put_take\.go:\d+`, o.after.remarks[0])
+	require.Regexp(t, `, marked: reason "spares".* queued 8, standing still \d, the oldest in put_take\.go:\d+`, o.after.remarks[0])
+	require.Regexp(t, `, unmarked: reason "spares".* queued 8, standing still 8, the oldest in put_take\.go:\d+`, o.after.remarks[1])
 }
