@@ -39,17 +39,25 @@ func adviseThrottled(d *DebugState) *DebugAdvice {
 }
 
 func adviseRejections(d *DebugState) *DebugAdvice {
-	if d.Window.Rejected == 0 || d.Lifecycle != "open" {
+	w := &d.Window
+	if w.Rejected == 0 || d.Lifecycle != "open" {
 		return nil
 	}
-	a := &DebugAdvice{
-		Kind: AdviceRejections,
-		Problem: fmt.Sprintf("%s %s refused in the last %s: the queue is full (limit %s), or the submitters' contexts ended.",
-			numberText(d.Window.Rejected), were(d.Window.Rejected, "submission"), seconds(d.Window.Length), numberText(d.Stats.QueueLimit)),
-		Remedy: "If callers can wait, let Go hold them back until there is room. If not, answer at once that you are busy. A longer queue only helps with bursts.",
-		Call:   "e.Go(ctx, fn) instead of TryGo, or WithQueueLimit",
+	refused := fmt.Sprintf("%s %s refused in the last %s", numberText(w.Rejected), were(w.Rejected, "submission"), seconds(w.Length))
+	if w.RejectedFull == 0 {
+		return &DebugAdvice{
+			Kind:    AdviceRejections,
+			Problem: refused + ": their contexts ended before there was room.",
+			Remedy:  "Give them more time, let more wait in the queue, or answer at once that you are busy.",
+			Call:    "WithQueueLimit(n), or e.TryGo(ctx, fn)",
+		}
 	}
-	return a
+	return &DebugAdvice{
+		Kind:    AdviceRejections,
+		Problem: fmt.Sprintf("%s, %s of them because the queue was full (limit %s).", refused, numberText(w.RejectedFull), numberText(d.Stats.QueueLimit)),
+		Remedy:  "If callers can wait, let Go hold them back until there is room. If not, answer at once that you are busy. A longer queue only helps with bursts.",
+		Call:    "e.Go(ctx, fn) instead of TryGo, or WithQueueLimit(n)",
+	}
 }
 
 func adviseSpares(d *DebugState) *DebugAdvice {

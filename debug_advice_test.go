@@ -76,9 +76,15 @@ func TestDebug_AdviceRules(t *testing.T) {
 		},
 		{
 			AdviceRejections,
-			DebugState{Window: DebugWindow{Rejected: 1}, Stats: Stats{QueueLimit: 7}},
+			DebugState{Window: DebugWindow{Rejected: 3, RejectedFull: 1}, Stats: Stats{QueueLimit: 7}},
 			DebugState{Stats: Stats{Rejected: 1000}}, // long ago
-			[]string{"1 submission was refused", "60 s", "limit 7", "e.Go(ctx, fn)", "WithQueueLimit"},
+			[]string{"3 submissions were refused", "1 of them", "60 s", "limit 7", "e.Go(ctx, fn)", "WithQueueLimit"},
+		},
+		{
+			AdviceRejections,
+			DebugState{Window: DebugWindow{Rejected: 1}},
+			DebugState{},
+			[]string{"1 submission was refused", "contexts ended", "e.TryGo(ctx, fn)"},
 		},
 		{
 			AdviceSpares,

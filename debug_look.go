@@ -1,11 +1,7 @@
 package executor
 
 import (
-	"maps"
-	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -13,22 +9,14 @@ import (
 // somebody looks.
 
 const (
-	historyLength = 60
-	recentPoints  = 5 // for the quantiles of one point: few tasks are measured
 	maxDebugSlots = 512
 	maxDebugTasks = 10
 	maxNamesSeen  = 64 // told apart in one second; the others count as one
 	maxNameShown  = 200
-	maxStacks     = 8
 
 	// stuckAfter is how long a task must have stood still for its goroutine to be looked at: a system
 	// call of that length is worth a Blocking.
 	stuckAfter = 20 * time.Millisecond
-
-	// A look at goroutines stops the world for 5 µs each, so it is not done among more than maxTraced, and a
-	// task is looked at again only after traceAgain.
-	maxTraced  = 1000
-	traceAgain = 2 * time.Second
 )
 
 // observer remembers what it saw of an executor.
@@ -50,21 +38,6 @@ type sighted struct {
 	flagged         bool // the last look saw its budget's flag
 	traced          time.Time
 	in, stack       string // what its goroutine did then
-}
-
-// counted is what rates, times and the window are made of.
-type counted struct {
-	at          time.Time
-	stats       Stats
-	quota       Throttling
-	limited     bool // there is a quota
-	waits, runs histogramCounts
-}
-
-func (e *Executor) counts(at time.Time) *counted {
-	c := &counted{at: at, stats: e.Stats(), waits: e.waits.snapshot(), runs: e.runs.snapshot()}
-	c.quota, c.limited = e.Throttling()
-	return c
 }
 
 // held is a slot and its holder, as one look sees them.
@@ -147,95 +120,6 @@ func (o *observer) sight(r *runner, now time.Time) sighted {
 	return was
 }
 
-// trace finds out what the tasks do that stand still, oldest first.
-func (o *observer) trace(now time.Time, all []held) {
-	var stuck []*held
-	fresh := false
-	for i := range all {
-		at := &all[i]
-		if at.r == nil || at.State != "running" || at.Age < stuckAfter {
-			continue
-		}
-		was := o.seen[at.r]
-		flagged := at.r.flagged.Load() == was.progress+1
-		at.Overdue = flagged && was.flagged
-		was.flagged = flagged
-		o.seen[at.r] = was
-		stuck = append(stuck, at)
-		fresh = fresh || now.Sub(was.traced) > traceAgain
-	}
-	slices.SortFunc(stuck, func(a, b *held) int { return int(b.Age - a.Age) })
-	if len(stuck) > maxStacks {
-		stuck = stuck[:maxStacks]
-	}
-	if fresh && now.Sub(o.traced) >= samplePeriod/2 && runtime.NumGoroutine() <= maxTraced {
-		o.traceStacks(now, stuck)
-		o.traced = now
-	}
-	for _, at := range stuck {
-		was := o.seen[at.r]
-		function := taskFunction(was.stack)
-		if was.in != "" && function == "" { // it is not in a task, but wants a processor to look for one
-			at.State, at.Overdue = "searching", false
-			continue
-		}
-		at.In, at.Stack = was.in, was.stack
-		if at.Task == "" {
-			at.Task = function
-		}
-	}
-}
-
-// traceStacks takes the stacks of the stuck tasks' goroutines.
-func (o *observer) traceStacks(now time.Time, stuck []*held) {
-	if o.buf == nil {
-		o.buf = make([]byte, 1<<20)
-	}
-	all := string(o.buf[:runtime.Stack(o.buf, true)])
-	for _, at := range stuck {
-		was := o.seen[at.r]
-		stack := stackIn(all, at.r.goid)
-		if at.r.count.progress() != was.progress { // it has moved meanwhile: the stack is another task's
-			continue
-		}
-		was.traced, was.in, was.stack = now, doing(stack), plainStack(stack)
-		o.seen[at.r] = was
-	}
-}
-
-// stackIn returns the stack of one goroutine out of those of all.
-func stackIn(all string, goid int64) string {
-	head := "goroutine " + strconv.FormatInt(goid, 10) + " "
-	if !strings.HasPrefix(all, head) {
-		at := strings.Index(all, "\n\n"+head)
-		if at < 0 {
-			return ""
-		}
-		all = all[at+2:]
-	}
-	one, _, _ := strings.Cut(all, "\n\n")
-	return one
-}
-
-// doing says what a goroutine does, from the header of its stack: computing, cgo, syscall, or what it
-// waits for in the runtime's words.
-func doing(stack string) string {
-	_, state, _ := strings.Cut(stack, "[")
-	state, _, _ = strings.Cut(state, "]")
-	state, _, _ = strings.Cut(state, ",")
-	state, _, _ = strings.Cut(state, " labels:")
-	state = strings.TrimSuffix(state, " (scan)")
-	switch {
-	case state == "":
-		return ""
-	case state == "running", state == "runnable", state == "preempted", state == "copystack", strings.HasPrefix(state, "GC "):
-		return "computing"
-	case state == "syscall" && strings.Contains(topFrame(stack), "._Cfunc_"): // as the cgo command calls it
-		return "cgo"
-	}
-	return state
-}
-
 // start makes rates and ages possible in the first look.
 func (o *observer) start() {
 	o.slots(time.Now())
@@ -259,7 +143,6 @@ func (o *observer) look() DebugState {
 	names := make(map[string]int)
 	d.Slots = make([]DebugSlot, 0, min(len(all), maxDebugSlots))
 	for _, at := range all {
-		d.Local += at.Queued
 		if len(d.Slots) < maxDebugSlots {
 			d.Slots = append(d.Slots, at.DebugSlot)
 		}
@@ -272,7 +155,6 @@ func (o *observer) look() DebugState {
 			names[""]++
 		}
 	}
-	d.Shared = max(0, d.Stats.Queued-d.Local)
 	o.remember(&d, counts, names)
 	d.Panics, d.Stalls = e.debug.events.list()
 	d.Advice = advise(&d)
@@ -322,79 +204,4 @@ func (e *Executor) beside() (d DebugRunners) {
 	d.Yielded = e.inject.resumes
 	e.inject.mu.Unlock()
 	return d
-}
-
-// remember adds a point to the history, and puts the history into d.
-func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
-	if was := o.before; was != nil {
-		o.counts = appendBounded(o.counts, was)
-		o.names = appendBounded(o.names, names)
-		recent := o.counts[max(0, len(o.counts)-recentPoints)]
-		waits := now.waits.since(&recent.waits)
-		rate := func(n uint64) float64 { return float64(n) / max(1e-3, now.at.Sub(was.at).Seconds()) }
-		o.history = appendBounded(o.history, DebugPoint{
-			Time:      d.Time,
-			Submitted: rate(since(now.stats.Submitted, was.stats.Submitted)),
-			Completed: rate(since(now.stats.ended(), was.stats.ended())),
-			Rejected:  rate(since(now.stats.Rejected, was.stats.Rejected)),
-			Queued:    now.stats.Queued, Running: now.stats.Running,
-			WaitP50: waits.quantile(0.5), WaitP99: waits.quantile(0.99),
-		})
-	}
-	o.before = now
-
-	d.History = append([]DebugPoint{}, o.history...)
-	if len(o.counts) > 0 {
-		first := o.counts[0]
-		d.Wait, d.Run = timesOf(now.waits.since(&first.waits)), timesOf(now.runs.since(&first.runs))
-		d.Window = DebugWindow{
-			Length:        now.at.Sub(first.at),
-			Rejected:      since(now.stats.Rejected, first.stats.Rejected),
-			Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),
-			NoSpare:       since(now.stats.StallsNoSpare, first.stats.StallsNoSpare),
-			Periods:       since(now.quota.Periods, first.quota.Periods),
-			Throttled:     since(now.quota.Throttled, first.quota.Throttled),
-		}
-	}
-	d.Tasks = o.topTasks()
-}
-
-// since is how much a counter has grown. Those of a quota start again when another cgroup sets it.
-func since(now, before uint64) uint64 { return now - min(before, now) }
-
-func timesOf(c histogramCounts) DebugTimes {
-	return DebugTimes{Count: c.count, Mean: c.mean(), P50: c.quantile(0.5), P90: c.quantile(0.9), P99: c.quantile(0.99)}
-}
-
-// topTasks lists the names seen most often.
-func (o *observer) topTasks() []DebugTask {
-	total, sum := 0, make(map[string]int)
-	for _, names := range o.names {
-		for name, n := range names {
-			sum[name] += n
-			total += n
-		}
-	}
-	names := slices.SortedFunc(maps.Keys(sum), func(a, b string) int {
-		if sum[a] != sum[b] {
-			return sum[b] - sum[a]
-		}
-		return strings.Compare(a, b)
-	})
-	top := []DebugTask{}
-	for _, name := range names {
-		if name == "" || len(top) == maxDebugTasks {
-			continue
-		}
-		top = append(top, DebugTask{Name: name, Share: float64(sum[name]) / float64(total)})
-	}
-	return top
-}
-
-// appendBounded appends, and drops the oldest beyond historyLength.
-func appendBounded[T any](to []T, v T) []T {
-	if len(to) == historyLength {
-		to = slices.Delete(to, 0, 1)
-	}
-	return append(to, v)
 }

@@ -121,7 +121,7 @@ type section struct {
 	States    []stateCount
 	Many      bool   // too many slots for more than a mark each
 	SlotsNote string // beside the heading
-	Stuck     []DebugSlot
+	Stuck     []stuckTasks
 	Times     []timesRow
 	Shares    []share
 	Queues    []figure
@@ -156,7 +156,7 @@ func sectionOf(d *DebugState) *section {
 	v := &section{DebugState: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16, Why: sizingText(&d.Sizing)}
 	v.Figures = []figure{
 		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %d %s", s.Slots, plural(s.Slots, "slot"))},
-		{Label: "Queued", Value: numberText(s.Queued), Of: "limit " + numberText(s.QueueLimit), Bad: s.Queued >= s.QueueLimit},
+		{Label: "Queued", Value: numberText(s.Queued), Of: queuedOf(s), Bad: s.Queued >= s.QueueLimit},
 		{Label: "Waiting", Value: numberText(s.Waiting), Of: "for room", Bad: s.Waiting > 0},
 		{Label: "Blocking", Value: numberText(d.Runners.Blocking), Of: "slot lent"},
 		{Label: "Spares", Value: numberText(s.Spares), Of: "of " + numberText(d.MaxSpares), Bad: s.Spares >= d.MaxSpares && d.MaxSpares > 0},
@@ -167,7 +167,7 @@ func sectionOf(d *DebugState) *section {
 	for _, at := range d.Slots {
 		counts[at.State]++
 		if at.Stack != "" {
-			v.Stuck = append(v.Stuck, at)
+			v.addStuck(at)
 		}
 	}
 	for _, state := range []string{"running", "blocking", "waiting", "searching", "idle"} {
@@ -179,19 +179,20 @@ func sectionOf(d *DebugState) *section {
 	for _, task := range d.Tasks {
 		v.Shares = append(v.Shares, share{task, percentText(task.Share / d.Tasks[0].Share)})
 	}
-	slices.SortFunc(v.Stuck, func(a, b DebugSlot) int { return cmp.Compare(b.Age, a.Age) })
+	slices.SortFunc(v.Stuck, func(a, b stuckTasks) int { return cmp.Compare(b.Age, a.Age) })
 	if n := s.Slots + s.Lent; n > len(d.Slots) {
 		v.SlotsNote = fmt.Sprintf("the first %d of %d", len(d.Slots), n)
 	}
 	v.Queues = []figure{
-		{Label: "shared queue", Value: numberText(d.Shared)},
-		{Label: "in slots", Value: numberText(d.Local)},
+		{Label: "shared queue", Value: numberText(s.Queued - s.QueuedLocal)},
+		{Label: "oldest task in it", Value: durationText(s.OldestAge)},
+		{Label: "in slots", Value: numberText(s.QueuedLocal)},
 		{Label: "submitters that wait for room", Value: numberText(s.Waiting), Bad: s.Waiting > 0},
 		{Label: "stolen", Value: numberText(s.Stolen)},
-		{Label: "parks", Value: numberText(s.Parks)},
+		{Label: "steal attempts", Value: numberText(s.StealAttempts)},
 	}
 	v.Beside = []figure{
-		{Label: "parked, inside Blocking", Value: fmt.Sprintf("%d, %d", d.Runners.Parked, d.Runners.Blocking)},
+		{Label: "runners, parked", Value: fmt.Sprintf("%d, %d", s.Workers, d.Runners.Parked)},
 		{Label: "waiting, yielded, surplus", Value: fmt.Sprintf("%d, %d, %d", d.Runners.Waiting, d.Runners.Yielded, d.Runners.Surplus)},
 		{Label: "slots handed over", Value: numberText(s.Handoffs)},
 		{Label: "lent for unmarked blocking", Value: numberText(s.Compensated)},
@@ -207,6 +208,14 @@ func sectionOf(d *DebugState) *section {
 		{Label: "rejected", Value: numberText(s.Rejected), Bad: d.Window.Rejected > 0},
 	}
 	return v
+}
+
+// queuedOf says how long the queue's oldest task has waited, if it is worth saying.
+func queuedOf(s *Stats) string {
+	if s.OldestAge >= time.Millisecond {
+		return "oldest " + durationText(s.OldestAge)
+	}
+	return "limit " + numberText(s.QueueLimit)
 }
 
 func throttledFigure(d *DebugState) figure {
@@ -226,6 +235,25 @@ func throttledFigure(d *DebugState) figure {
 	return f
 }
 
+// stuckTasks are tasks of one name that stand still in the same way. What is embedded is of the oldest.
+type stuckTasks struct {
+	DebugSlot
+	Where string // slot 2, or slots 2, 5
+}
+
+func (v *section) addStuck(at DebugSlot) {
+	for i := range v.Stuck {
+		if s := &v.Stuck[i]; s.Task == at.Task && s.In == at.In {
+			s.Where = strings.Replace(s.Where, "slot ", "slots ", 1) + ", " + strconv.Itoa(at.Slot)
+			if at.Age > s.Age {
+				s.DebugSlot = at
+			}
+			return
+		}
+	}
+	v.Stuck = append(v.Stuck, stuckTasks{at, "slot " + strconv.Itoa(at.Slot)})
+}
+
 func sizingText(s *Sizing) string {
 	n := numberText(s.Slots) + " " + plural(s.Slots, "slot")
 	if s.Fixed {
@@ -237,126 +265,4 @@ func sizingText(s *Sizing) string {
 // Ago says how long ago t was.
 func (v *section) Ago(t time.Time) string {
 	return agoText(v.Time.Sub(t))
-}
-
-// chart is one small line over the last minute.
-type chart struct {
-	Label, Value, Max string
-	Line              string // points of the line; "" while there are fewer than two
-	Bad               bool
-}
-
-func charts(history []DebugPoint) []chart {
-	of := func(label string, value func(*DebugPoint) float64, text func(float64) string) chart {
-		values := make([]float64, len(history))
-		for i := range history {
-			values[i] = value(&history[i])
-		}
-		c := chart{Label: label, Value: "–", Max: "–"}
-		if n := len(values); n > 0 {
-			top := slices.Max(values)
-			c.Value, c.Max, c.Line = text(values[n-1]), text(top), sparkline(values, top)
-		}
-		return c
-	}
-	all := []chart{
-		of("Submitted", func(p *DebugPoint) float64 { return p.Submitted }, rateText),
-		of("Completed", func(p *DebugPoint) float64 { return p.Completed }, rateText),
-		of("Rejected", func(p *DebugPoint) float64 { return p.Rejected }, rateText),
-		of("Queued", func(p *DebugPoint) float64 { return float64(p.Queued) }, countText),
-		of("Wait, median", func(p *DebugPoint) float64 { return float64(p.WaitP50) }, timeText),
-		of("Wait, p99", func(p *DebugPoint) float64 { return float64(p.WaitP99) }, timeText),
-	}
-	all[2].Bad = slices.ContainsFunc(history, func(p DebugPoint) bool { return p.Rejected > 0 })
-	return all
-}
-
-const (
-	chartWidth  = 4 * (historyLength - 1)
-	chartHeight = 44
-)
-
-// sparkline returns the points of a line that ends at the right edge, at most top high.
-func sparkline(values []float64, top float64) string {
-	if len(values) < 2 {
-		return ""
-	}
-	var b strings.Builder
-	for i, value := range values {
-		y := chartHeight - 1.0
-		if top > 0 {
-			y -= value / top * (chartHeight - 3)
-		}
-		fmt.Fprintf(&b, "%d,%.1f ", chartWidth-4*(len(values)-1-i), y)
-	}
-	return strings.TrimSuffix(b.String(), " ")
-}
-
-// Area closes a line to the ground.
-func (v *section) Area(line string) string {
-	first, _, _ := strings.Cut(line, ",")
-	return fmt.Sprintf("%s,%d %s %d,%d", first, chartHeight, line, chartWidth, chartHeight)
-}
-
-// numberText is a whole number with groups of three.
-func numberText[N int | uint64](n N) string {
-	text := strconv.FormatUint(uint64(max(0, n)), 10)
-	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
-}
-
-// countText is a number to three digits.
-func countText(n float64) string {
-	switch {
-	case n >= 1e9:
-		return strconv.FormatFloat(n/1e9, 'f', 2, 64) + " G"
-	case n >= 1e6:
-		return strconv.FormatFloat(n/1e6, 'f', 2, 64) + " M"
-	case n >= 1e5:
-		return strconv.FormatFloat(n/1e3, 'f', 0, 64) + " k"
-	case n >= 1e4:
-		return strconv.FormatFloat(n/1e3, 'f', 1, 64) + " k"
-	}
-	return numberText(uint64(n + 0.5))
-}
-
-func rateText(perSecond float64) string { return countText(perSecond) + "/s" }
-
-func agoText(d time.Duration) string {
-	if d < time.Second {
-		return "just now"
-	}
-	return durationText(d.Truncate(time.Second)) + " ago"
-}
-
-func timeText(ns float64) string { return durationText(time.Duration(ns)) }
-
-func percentText(share float64) string { return strconv.FormatFloat(100*share, 'f', 0, 64) }
-
-// durationText is a duration to about three digits, with a space before the unit.
-func durationText(d time.Duration) string {
-	unit := func(value float64, name string) string {
-		digits := 0
-		if value < 10 {
-			digits = 1
-		}
-		return strings.TrimSuffix(strconv.FormatFloat(value, 'f', digits, 64), ".0") + " " + name
-	}
-	switch {
-	case d >= 48*time.Hour:
-		return unit(d.Hours()/24, "d")
-	case d >= time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	case d >= 2*time.Minute:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	case d >= time.Second:
-		return unit(d.Seconds(), "s")
-	case d >= time.Millisecond:
-		return unit(float64(d)/1e6, "ms")
-	case d >= time.Microsecond:
-		return unit(float64(d)/1e3, "µs")
-	}
-	return unit(float64(d), "ns")
 }

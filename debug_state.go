@@ -21,9 +21,7 @@ type DebugState struct {
 	Sizing     Sizing       `json:"sizing"`
 	Throttling *Throttling  `json:"throttling,omitempty"` // absent without a CPU quota
 	Runners    DebugRunners `json:"runners"`
-	Slots      []DebugSlot  `json:"slots"`  // at most 512
-	Shared     int          `json:"shared"` // of the queued tasks, those in the shared queue or held back by SetLimit
-	Local      int          `json:"local"`  // and those in the slots' own queues
+	Slots      []DebugSlot  `json:"slots"` // at most 512
 
 	Wait DebugTimes `json:"wait"` // from submission to start
 	Run  DebugTimes `json:"run"`  // from start to end
@@ -88,6 +86,7 @@ type DebugTimes struct {
 type DebugWindow struct {
 	Length        time.Duration `json:"length"`
 	Rejected      uint64        `json:"rejected"`
+	RejectedFull  uint64        `json:"rejectedFull"`  // those of Rejected that found the queue full
 	Uncompensated uint64        `json:"uncompensated"` // blocked tasks that kept their slots for want of a spare
 	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection that found too few spares
 	Periods       uint64        `json:"periods"`       // of the CPU quota

@@ -654,8 +654,7 @@ func TestDebug_AdviceAboutRealTasks(t *testing.T) {
 	})
 	t.Run("spares", func(t *testing.T) {
 		e := debugged(t, executor.WithSlots(1), executor.WithMaxSpares(1))
-		url := serve(t, e.DebugHandler())
-		report(t, url) // what happened before is not advice
+		openStream(t, serve(t, e.DebugHandler())).next() // what happened before is not advice
 		g := newGate(t)
 		for range 4 {
 			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.wait) }))
@@ -664,11 +663,11 @@ func TestDebug_AdviceAboutRealTasks(t *testing.T) {
 	})
 	t.Run("rejections", func(t *testing.T) {
 		e := debugged(t, executor.WithSlots(1), executor.WithQueueLimit(1), executor.WithStallDetection(false))
-		report(t, serve(t, e.DebugHandler()))
+		openStream(t, serve(t, e.DebugHandler())).next()
 		stick(t, e, 1)
 		for range 5 {
 			_ = e.TryGo(context.Background(), func(context.Context) {})
 		}
-		require.Contains(t, advised(t, e, executor.AdviceRejections).Problem, "4 submissions were refused")
+		require.Contains(t, advised(t, e, executor.AdviceRejections).Problem, "4 submissions were refused in the last")
 	})
 }

@@ -68,7 +68,7 @@ func renderText(d *DebugState) []byte {
 		_ = columns.Flush()
 	}
 	for _, at := range v.Stuck {
-		fmt.Fprintf(&b, "\nslot %d, %s for %s\n%s", at.Slot, printable(at.In), durationText(at.Age), indented(at.Stack))
+		fmt.Fprintf(&b, "\n%s, %s for %s in %s\n%s", at.Where, printable(at.In), durationText(at.Age), printable(at.Task), indented(at.Stack))
 	}
 	writeTextEvents(&b, "stall", d.Stalls, d.Time)
 	writeTextEvents(&b, "panic", d.Panics, d.Time)
