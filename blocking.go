@@ -77,7 +77,9 @@ func (r *runner) blockFor(fn func()) {
 	if p := r.probe.Load(); p != nil {
 		defer p.block()()
 	}
-	r.expose()
+	if r.span != nil {
+		r.expose()
+	}
 	r.blocking = 1
 	r.enter(kindBlocking)
 	defer r.leaveBlocking()
@@ -126,9 +128,8 @@ func (r *runner) leaveBlocking() {
 // enter lends the runner's slot: publish, then look (B1).
 func (r *runner) enter(kind uint64) {
 	e := r.e
-	r.takeGift()
 	word := r.word.Load()&^(oneEpoch-1) + oneEpoch | kind
-	if r.slot == nil {
+	if r.slot == nil && !r.takeGift() {
 		e.idle.mu.Lock()
 		if !r.takeGift() {
 			e.leaveSurplus(r)

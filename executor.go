@@ -43,6 +43,8 @@ type Executor struct {
 	sampler     sampler
 	taskNames   taskNames
 
+	points sync.Pool // of private waitPoints
+
 	registry registry
 	outside  outsideCounters
 	links    linkTable

@@ -37,7 +37,7 @@ var _ = mirrors(map[string]string{
 	"runner.nextTask":         "6f078bec0e2d",
 	"runner.boundary":         "ab8b71f2b60c",
 	"runner.adopt":            "eac7fabea572",
-	"runner.enter":            "4ca5e36a82e1",
+	"runner.enter":            "4d720c07a849",
 	"runner.leave":            "82f841ca4b12",
 	"runner.findSlot":         "4e59a2e1357f",
 	"Executor.retake":         "498c42e01801",

@@ -17,11 +17,11 @@ type Future[T any] struct {
 type promise struct {
 	origin // never changes
 	e      *Executor
-	phase  atomic.Uint32                 // promiseQueued, then claimed, then done
-	ch     atomic.Pointer[chan struct{}] // made by the first who needs it; closedChan at the end
-	watch  atomic.Pointer[func() bool]   // stops watching the parent on behalf of Done
-	ended  bool                          // fn returned
-	err    error                         // valid once done
+	phase  atomic.Uint32               // promiseQueued, then claimed, then done
+	at     atomic.Pointer[waitPoint]   // where somebody waits; openPoint at the end
+	watch  atomic.Pointer[func() bool] // stops watching the parent on behalf of Done
+	ended  bool                        // fn returned
+	err    error                       // valid once done
 }
 
 const (
@@ -30,10 +30,19 @@ const (
 	promiseDone    = 2
 )
 
-var closedChan = func() *chan struct{} {
+// waitPoint is where one waits for a result. A private one is for a single waiter: it gets one value, and is used
+// again, so that waiting allocates nothing. A shared one is closed, and is what Done returns.
+type waitPoint struct {
+	c      chan struct{}
+	shared bool
+	next   *waitPoint // a shared one's: the private one that was there before
+}
+
+// openPoint is where nobody need wait any more.
+var openPoint = func() *waitPoint {
 	c := make(chan struct{})
 	close(c)
-	return &c
+	return &waitPoint{c: c, shared: true}
 }()
 
 // Submit starts fn as a task and returns its Future. It waits for room like Executor.Go, and refuses
@@ -72,7 +81,7 @@ func (f *Future[T]) Done() <-chan struct{} {
 	if f == nil {
 		panic(errNilFuture)
 	}
-	c := *f.channel()
+	c := f.sharedPoint().c
 	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {
 		return c
 	}
@@ -108,27 +117,56 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		r.inPlace(func() { f.run(r) })
 		return f.val, f.err
 	}
-	canceled, err := r.await(ctx, *f.channel(), f.parent.Done())
+	at := f.pointToWait()
+	canceled, err := r.await(ctx, at.c, f.parent.Done())
 	if canceled { // a task that has not started is not going to
 		f.cancel(errorOf(f.parent))
-		_, err = r.await(ctx, *f.channel(), nil)
+		_, err = r.await(ctx, at.c, nil)
 	}
+	f.leavePoint(at, err == nil)
 	if err != nil && f.phase.Load() != promiseDone {
 		return zero, err
 	}
 	return f.val, f.err
 }
 
-// channel returns the channel that finish closes, making it if need be.
-func (p *promise) channel() *chan struct{} {
-	if c := p.ch.Load(); c != nil {
-		return c
+// sharedPoint returns the point that finish closes, making it if need be.
+func (p *promise) sharedPoint() *waitPoint {
+	for {
+		at := p.at.Load()
+		if at != nil && at.shared {
+			return at
+		}
+		shared := &waitPoint{c: make(chan struct{}), shared: true, next: at}
+		if p.at.CompareAndSwap(at, shared) {
+			return shared
+		}
 	}
-	c := make(chan struct{})
-	if p.ch.CompareAndSwap(nil, &c) {
-		return &c
+}
+
+// pointToWait returns a private point for the first who waits, and the shared one for everybody else.
+func (p *promise) pointToWait() *waitPoint {
+	if p.at.Load() != nil {
+		return p.sharedPoint()
 	}
-	return p.ch.Load()
+	// Each executor has its own: a channel made in a synctest bubble must not be used in another.
+	at, _ := p.e.points.Get().(*waitPoint)
+	if at == nil {
+		at = &waitPoint{c: make(chan struct{}, 1)}
+	}
+	if p.at.CompareAndSwap(nil, at) {
+		return at
+	}
+	p.e.points.Put(at)
+	return p.sharedPoint()
+}
+
+// leavePoint ends a wait: the value of a private point has been received, or the waiter has given up. If finish
+// may still send then, the point is not used again.
+func (p *promise) leavePoint(at *waitPoint, received bool) {
+	if !at.shared && (received || p.at.CompareAndSwap(at, nil)) {
+		p.e.points.Put(at)
+	}
 }
 
 // claim makes the caller the one that runs or cancels the task.
@@ -138,12 +176,18 @@ func (p *promise) dead() bool { return p.phase.Load() != promiseQueued }
 
 func (p *promise) left(*runner) {}
 
-// finish publishes the result: phase first, then the channel.
+// finish publishes the result: phase first, then it wakes those who wait. It is called once.
 func (p *promise) finish() {
 	p.phase.Store(promiseDone)
 	point(w1Done)
-	if c := p.ch.Swap(closedChan); c != nil && c != closedChan {
-		close(*c)
+	for at := p.at.Swap(openPoint); at != nil; {
+		next := at.next // a private point belongs to its waiter once it has the value
+		if at.shared {
+			close(at.c)
+		} else {
+			at.c <- struct{}{}
+		}
+		at = next
 	}
 	if stop := p.watch.Load(); stop != nil {
 		(*stop)()

@@ -73,14 +73,21 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 // batch returns how many tasks are worth taking at once, by how long this runner's tasks have taken since
 // it asked last. The estimate rises at once and falls slowly: to be late with long tasks is worse.
 func (r *runner) batch() int {
+	if r.batchAt == 0 { // just woken: one task, as a rule, and the clock would cost more than taking it
+		r.batchAt = -1
+		return r.batchSize()
+	}
 	now := time.Since(epoch)
 	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt > 0 {
 		took := (now - r.batchAt) / n
 		r.taskTime = max(took, r.taskTime-r.taskTime/8)
 	}
 	r.batchAt, r.batchTasks = now, r.tasks
-	return int(min(maxBatch, batchTime/(r.taskTime+1)+1))
+	return r.batchSize()
 }
+
+// batchSize returns how many tasks of the estimated length are a batch.
+func (r *runner) batchSize() int { return int(min(maxBatch, batchTime/(r.taskTime+1)+1)) }
 
 // epoch makes reading the clock cheaper: time.Since reads only the monotonic one.
 var epoch = time.Now()
