@@ -49,7 +49,9 @@
 //
 // # Seeing what it does
 //
-// [Executor.Stats] are numbers, and the same numbers are OpenTelemetry instruments. [DebugHandler] is a page for people, with
+// [Executor.Stats] are numbers, and the same numbers are OpenTelemetry instruments, with histograms of a sample
+// of the tasks. A task has a span if its parent's is sampled; [WithTaskName] names it, in profiles and
+// execution traces too. [DebugHandler] is a page for people, with
 // advice when something is wrong; mount it where the public can not reach it.
 //
 // # What it does not do

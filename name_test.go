@@ -53,6 +53,10 @@ func TestNames_LabelsOnlyWhileTheTaskRuns(t *testing.T) {
 	require.NoError(t, e.Quiesce(ctx))
 	require.Equal(t, []string{of("one"), none, of("two"), of("three"), none}, seen)
 
+	bare(WithTaskName(ctx, "last"))
+	require.NoError(t, e.Quiesce(ctx))
+	require.NoError(t, settled(e, patience))
+
 	seen = nil
 	f, err := Submit(WithTaskName(ctx, "outer"), e, func(ctx context.Context) (int, error) {
 		look()

@@ -22,7 +22,7 @@ const (
 	// samplingGap is the least time between two measurements, unless WithHistogramSampling is given. Three
 	// clock readings, two allocations and two records of an SDK take 0.3 to 0.6 µs: one task in 64 would pay
 	// that too often if tasks do nothing at all.
-	samplingGap = 10 * time.Microsecond
+	samplingGap = 20 * time.Microsecond
 )
 
 // sampler has the OpenTelemetry histograms of one executor.
@@ -36,7 +36,7 @@ type sampler struct {
 // run time recorded in the histograms executor.queue.wait.duration and executor.task.duration. 1 measures
 // every task, 0 none. Nothing is measured while nobody has use for it: no SDK takes the histograms, and
 // nobody looks at the debug page. A measured task costs about 0.5 µs and two small allocations. Default: one in
-// 64, but from each runner, and from outside, at most one in 10 µs.
+// 64, but from each runner, and from outside, at most one in 20 µs.
 func WithHistogramSampling(n int) Option {
 	return option(func(c *config) {
 		if n < 0 {

@@ -170,9 +170,10 @@ func TestSpans_TasksOfTasks(t *testing.T) {
 
 // Only a sampled parent makes spans. Mutant: to look whether there is a span.
 func TestSpans_OnlyForSampledParents(t *testing.T) {
-	x, tp := newTracing(t, sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
-	e := newMeasured(t, WithTracerProvider(tp))
-	unsampled, span := request(tp)
+	_, unsampling := newTracing(t, sdktrace.WithSampler(sdktrace.NeverSample()))
+	x, always := newTracing(t)
+	e := newMeasured(t, WithTracerProvider(sampleAll{always}))
+	unsampled, span := request(unsampling)
 	for _, ctx := range []context.Context{context.Background(), unsampled} {
 		for _, kind := range spanKinds {
 			kind.submit(t, ctx, e, func(context.Context) error { return nil })
@@ -181,6 +182,19 @@ func TestSpans_OnlyForSampledParents(t *testing.T) {
 	span.End()
 	require.NoError(t, e.Quiesce(context.Background()))
 	require.Empty(t, x.GetSpans())
+}
+
+// sampleAll is a provider that never asks a parent whether it is sampled.
+type sampleAll struct{ trace.TracerProvider }
+
+func (p sampleAll) Tracer(name string, opts ...trace.TracerOption) trace.Tracer {
+	return rootTracer{p.TracerProvider.Tracer(name, opts...)}
+}
+
+type rootTracer struct{ trace.Tracer }
+
+func (r rootTracer) Start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return r.Tracer.Start(ctx, name, append(opts, trace.WithNewRoot())...)
 }
 
 // Mutant: to look whether the parent's span records, instead of whether it is sampled.
