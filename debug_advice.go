@@ -52,9 +52,12 @@ func adviseRejections(d *DebugState) *DebugAdvice {
 			Call:    "WithQueueLimit(n), or e.TryGo(ctx, fn)",
 		}
 	}
+	if w.RejectedFull < w.Rejected {
+		refused += ", " + numberText(w.RejectedFull) + " of them"
+	}
 	return &DebugAdvice{
 		Kind:    AdviceRejections,
-		Problem: fmt.Sprintf("%s, %s of them because the queue was full (limit %s).", refused, numberText(w.RejectedFull), numberText(d.Stats.QueueLimit)),
+		Problem: fmt.Sprintf("%s because the queue was full (limit %s).", refused, numberText(d.Stats.QueueLimit)),
 		Remedy:  "If callers can wait, let Go hold them back until there is room. If not, answer at once that you are busy. A longer queue only helps with bursts.",
 		Call:    "e.Go(ctx, fn) instead of TryGo, or WithQueueLimit(n)",
 	}
