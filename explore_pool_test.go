@@ -30,7 +30,7 @@ var _ = mirrors(map[string]string{
 	"Executor.giveBack":       "ba310177277c",
 	"runner.unpark":           "bc85cacad220",
 	"runner.sleep":            "ed36969e8ece",
-	"runner.pick":             "7ebb04eda903",
+	"runner.pick":             "8957edb75857",
 	"runner.takeInjected":     "0fae00cda825",
 	"runner.search":           "b5d89284b725",
 	"runner.steal":            "e5cde4d4a8f1",

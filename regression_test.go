@@ -258,3 +258,34 @@ func TestRegression_GroupWaiterHelpsOnceTheSparesAreGone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.Shutdown(context.Background()))
 }
+
+// Mutant: fairness counts picks only. Beside tasks of a millisecond that start themselves again, one task from
+// outside then starts for each 61 of them.
+func TestRegression_OutsideIsNotStarvedByLongTasksThatComeBack(t *testing.T) {
+	e, err := New(WithSlots(1), WithStallDetection(false))
+	require.NoError(t, err)
+	const outside = 50
+	var stop atomic.Bool
+	var long atomic.Int64
+	var chain func(context.Context)
+	chain = func(ctx context.Context) {
+		long.Add(1)
+		for start := time.Now(); time.Since(start) < time.Millisecond; {
+		}
+		if !stop.Load() {
+			_ = e.Go(ctx, chain)
+		}
+	}
+	require.NoError(t, e.Go(context.Background(), chain))
+	poll(t, "the chain runs", func() bool { return long.Load() > 2*fairness })
+	before := long.Load()
+	g := e.NewGroup(context.Background())
+	for range outside {
+		g.Go(func(context.Context) error { return nil })
+	}
+	require.NoError(t, g.Wait())
+	during := long.Load() - before
+	stop.Store(true)
+	require.NoError(t, e.Shutdown(context.Background()))
+	require.Less(t, during, int64(10*outside))
+}

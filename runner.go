@@ -25,8 +25,9 @@ type runner struct {
 	pools   []any      // free forked children, one *forkPool[T] for each T
 	signal  chan struct{}
 	rng     uint64
-	tick    uint32 // picks since the injector went first
-	fair    uint32 // the tick at which it goes first again
+	tick    uint32        // picks since the injector went first
+	fair    uint32        // the tick at which it goes first again
+	fairAt  time.Duration // the time since epoch when it did; 0: asleep since
 	pops    uint32
 	tasks   uint32 // tasks so far; the labels are reset after each 64
 
@@ -174,7 +175,7 @@ func (r *runner) forget() {
 	if r.tc != nil && !sameContext(r.tc.parent, context.Background()) {
 		r.tc = nil
 	}
-	r.batchAt = 0 // the time asleep does not count
+	r.batchAt, r.fairAt = 0, 0 // the time asleep does not count
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 

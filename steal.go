@@ -5,10 +5,14 @@ import "time"
 // Where a runner looks for work, in which order, and how much it takes.
 
 const (
-	// fairness is how often a runner looks at the injector first, so that children which start
+	// fairness is how often, in picks, a runner looks at the injector first, so that children which start
 	// children for ever do not starve the outside. 61 is the Go runtime's number: prime, rare
 	// enough to be free. It is jittered by one so that it never falls in step with a task's period.
 	fairness = 61
+
+	// fairTime is how long the injector may wait for that, as far as the length of tasks allows: with long
+	// ones a runner looks more often, down to every second pick.
+	fairTime = 200 * time.Microsecond
 
 	// headEvery is how often the owner takes its oldest task instead of the newest, so that it
 	// does not starve under a stream of new ones.
@@ -36,7 +40,7 @@ const (
 // pick takes a task from the places that need no search: the own deque and the injector.
 func (r *runner) pick() (entry, bool) {
 	if r.tick++; r.tick >= r.fair {
-		r.tick, r.fair = 0, fairness-1+uint32(r.random()%3)
+		r.tuneFairness()
 		if en, ok := r.takeInjected(1); ok {
 			return en, true
 		}
@@ -50,6 +54,17 @@ func (r *runner) pick() (entry, bool) {
 		return en, true
 	}
 	return r.takeInjected(maxBatch)
+}
+
+// tuneFairness starts the next interval between looks at the injector, by how long the last one took.
+func (r *runner) tuneFairness() {
+	now := time.Since(epoch)
+	next := fairness - 1 + uint32(r.random()%3)
+	if r.fairAt > 0 {
+		each := (now-r.fairAt)/time.Duration(r.tick) + 1
+		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
+	}
+	r.tick, r.fair, r.fairAt = 0, next, now
 }
 
 // takeInjected takes up to most tasks from the injector: the first to run now, the others into the
