@@ -51,7 +51,7 @@ func oneByOneAfter(t *trial) (values, error) {
 
 // submitFromMany calls submit for each task, from several goroutines as a server's handlers are.
 func submitFromMany(t *trial, submit func()) {
-	submitters := perCore * cores()
+	submitters := cores() // with many more it is they who wait, for each other, on both sides
 	n := t.times(oneByOneTasks) / submitters
 	var all sync.WaitGroup
 	for range submitters {

@@ -10,7 +10,7 @@ const (
 )
 
 // perCore is how many workers a pool has for each processor where somebody has thought of tasks that block now and
-// then. With as many goroutines that submit, one of them is always about to want the lock.
+// then.
 const perCore = 4
 
 // queueDrawn is of how many tasks of the executor one is drawn. The spaces between are too short to see, so a slot that

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-97bda89a/executor"
@@ -21,6 +22,7 @@ var tightLoop = scenario{
 
 const (
 	tightLoopWait   = "longest wait of a short task"
+	tightLoopDuring = "short tasks during the loop"
 	tightLoopReport = "line that the report names"
 )
 
@@ -42,44 +44,52 @@ func tightLoopBefore(t *trial) (values, error) {
 		})
 	})
 	var waits longest
+	var during atomic.Int64
+	var over atomic.Bool
 	tasks <- func() {
 		t.run("the loop", func() {
 			for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); {
 				spin(100 * time.Microsecond)
 			}
 		})
+		over.Store(true)
 	}
 	for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); time.Sleep(tightLoopPause) {
 		for range tightLoopComes {
 			queued := time.Now()
 			tasks <- func() {
 				waits.see(time.Since(queued))
+				if !over.Load() {
+					during.Add(1)
+				}
 				t.run("short tasks", func() { spin(2 * time.Millisecond) })
 			}
 		}
 	}
 	close(tasks)
 	worker.Wait()
-	return values{duration(tightLoopWait, waits.get())}, nil
+	return values{duration(tightLoopWait, waits.get()), count(tightLoopDuring, during.Load())}, nil
 }
 
 func tightLoopAfter(t *trial) (values, error) {
-	waits, err := tightLoopWithCheckpoint(t)
+	v, err := tightLoopWithCheckpoint(t)
 	if err != nil {
 		return nil, err
 	}
 	t.end()
 	line, err := tightLoopReported(t.ctx)
-	return values{duration(tightLoopWait, waits), note(tightLoopReport, line)}, err
+	return append(v, note(tightLoopReport, line)), err
 }
 
-func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
+func tightLoopWithCheckpoint(t *trial) (values, error) {
 	exec, err := executor.New(executor.WithName("tight-loop"), executor.WithSlots(1))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer exec.Close()
 	var waits longest
+	var during atomic.Int64
+	var over atomic.Bool
 	group := exec.NewGroup(t.ctx)
 	group.Go(func(ctx context.Context) (err error) {
 		t.run("the loop", func() {
@@ -88,6 +98,7 @@ func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
 				t.rest(func() { err = executor.Checkpoint(ctx) })
 			}
 		})
+		over.Store(true)
 		return err
 	})
 	for end := time.Now().Add(t.lasting(tightLoopTime)); time.Now().Before(end); time.Sleep(tightLoopPause) {
@@ -95,13 +106,16 @@ func tightLoopWithCheckpoint(t *trial) (time.Duration, error) {
 			queued := time.Now()
 			group.Go(func(context.Context) error {
 				waits.see(time.Since(queued))
+				if !over.Load() {
+					during.Add(1)
+				}
 				t.run("short tasks", func() { spin(2 * time.Millisecond) })
 				return nil
 			})
 		}
 	}
 	err = group.Wait()
-	return waits.get(), err
+	return values{duration(tightLoopWait, waits.get()), count(tightLoopDuring, during.Load())}, err
 }
 
 var loopLine = regexp.MustCompile(`tight_loop\.go:\d+`)
