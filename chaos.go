@@ -23,6 +23,7 @@ const (
 	p1Looked                      // notify has read the state word, and not acted on it yet
 	p1Token                       // a runner has been chosen, and has no token yet
 	p2Search                      // forced: a runner does not search, as if too many did
+	p2Parks                       // a runner has found nothing, and still has its slot
 	p2Parked                      // a runner has parked, and not looked again yet
 	p2Again                       // forced: a runner that saw work after it parked does not get its slot back
 	p2Retires                     // a runner's keep-alive is over, and it is still listed as parked

@@ -169,3 +169,96 @@ func TestChaos_QuiesceIsNotAnsweredWithAnEarlierMoment(t *testing.T) {
 	open[1]()
 	require.True(t, receive(t, second))
 }
+
+// endedLater makes an executor that is closed when the test ends, after what was held has been released.
+func endedLater(t *testing.T, opts ...Option) *Executor {
+	e, err := New(append(opts, WithStallDetection(false))...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	return e
+}
+
+// A task comes when the last searcher has looked everywhere and still counts as searching: nobody is woken for
+// it, so the searcher has to look again once it has parked (P2).
+//
+// Mutant: it does not.
+func TestChaos_ATaskComesWhileTheLastSearcherParks(t *testing.T) {
+	e := endedLater(t, WithSlots(2))
+	stuck, leave := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(leave) })
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(stuck); <-leave }))
+	receive(t, stuck) // there is somebody to steal from, so the other one searches before it parks
+	ran := make(chan struct{}, 2)
+	task := func(context.Context) { ran <- struct{}{} }
+	h := hold(t, p2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
+	require.NoError(t, e.Go(context.Background(), task))
+	receive(t, ran)
+	h.await()
+	require.NoError(t, e.Go(context.Background(), task))
+	h.release()
+	receive(t, ran)
+}
+
+// A submitter is about to take the slot of a blocked task, with the only spare. The task comes back, goes on, and
+// blocks again: that is another visit, with another epoch, so the submitter must fail (B3), and give the spare back.
+//
+// Mutant: the submitter keeps the spare.
+func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
+	e := endedLater(t, WithSlots(1), WithMaxSpares(1))
+	in, out := make(chan struct{}), make(chan struct{})
+	in2, out2 := make(chan struct{}), make(chan struct{})
+	leave := sync.OnceFunc(func() { close(out2) })
+	t.Cleanup(leave)
+	ended := make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		Blocking(ctx, func() { close(in); <-out })
+		Blocking(ctx, func() { close(in2); <-out2 })
+		close(ended)
+	}))
+	receive(t, in)
+	h := hold(t, b3Held, func() bool { return !onRunner() })
+	ran := make(chan struct{})
+	go func() { _ = e.Go(context.Background(), func(context.Context) { close(ran) }) }()
+	h.await()
+	close(out)
+	receive(t, in2)
+	h.release()
+	receive(t, ran) // while the first task is still inside
+	leave()
+	receive(t, ended)
+	require.NoError(t, settled(e, patience))
+}
+
+// A thief has claimed a cell and not read it. The owner fills its deque meanwhile, more than once: that one cell is
+// not its own (D2), and what does not fit goes to the injector.
+//
+// Mutant: room counts from real.
+func TestChaos_AnOwnerFillsItsDequeAroundAThief(t *testing.T) {
+	e := endedLater(t, WithSlots(2))
+	h := hold(t, d2Claimed, onRunner)
+	const n = 3 * dequeCap
+	var ran [n + 1]atomic.Int32
+	filled := make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		defer close(filled)
+		child := func(i int) {
+			if err := e.Go(ctx, func(context.Context) { ran[i].Add(1) }); err != nil {
+				t.Error(err)
+			}
+		}
+		child(n)
+		h.await()
+		for i := range n {
+			child(i)
+		}
+	}))
+	receive(t, filled)
+	h.release()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	require.NoError(t, e.Quiesce(ctx))
+	for i := range ran {
+		require.EqualValues(t, 1, ran[i].Load(), "task %d", i)
+	}
+	require.NoError(t, settled(e, patience))
+}

@@ -241,6 +241,7 @@ func (r *runner) park(search bool) bool {
 	}
 	r.count.parks.inc()
 
+	point(p2Parks)
 	e.idle.mu.Lock()
 	if e.word.Load()&ended != 0 {
 		e.idle.live--
