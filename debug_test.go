@@ -587,7 +587,7 @@ func TestDebug_ViewersRaceClose(t *testing.T) {
 	}
 }
 
-// Mutant: the lookout is a goroutine of the request, so it is outside of the bubble.
+// Time is the test's own here: a lookout that does not end by itself would tick for ever.
 func TestDebug_WorksInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, err := executor.New(executor.WithSlots(1))
