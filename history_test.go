@@ -151,7 +151,7 @@ func injectorHistory(t *testing.T, rng *rand.Rand) history {
 		op := answered{Op: "put", Arg: id}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(200))*time.Microsecond)
 		defer cancel()
-		err := e.admit(nil, ctx, entryOf(id), rng.IntN(2) == 0, placeQueued)
+		err := e.submit(nil, ctx, entryOf(id), rng.IntN(2) == 0)
 		switch {
 		case err == nil:
 			op.Result = "ok"

@@ -58,7 +58,11 @@ func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) e
 	case r != nil && r.pushLocal(en):
 		return nil
 	}
-	return e.admit(r, ctx, en, wait, placeQueued)
+	w, err := e.admit(r, ctx, en, wait, placeQueued)
+	if w != nil {
+		return e.waitForRoom(ctx, w)
+	}
+	return err
 }
 
 // pushLocal puts a child on the own deque. It needs no check for a closed executor: the calling task
@@ -90,8 +94,9 @@ const (
 	placePatient              // the same, waiting even where a task should not
 )
 
-// admit gets the submitter what it wants: at once, or after waiting for room.
-func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, want place) error {
+// admit gets the submitter what it wants, or returns a waiter for waitForRoom. It does not wait itself, and
+// waitForRoom has little on its stack, because thousands may wait: that way 2 KB of stack are enough for each.
+func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, want place) (*waiter, error) {
 	q := &e.inject
 	q.mu.Lock()
 	err := q.refusal(r != nil)
@@ -99,7 +104,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 		q.unlock()
 		point(p1Published)
 		e.notify()
-		return nil
+		return nil, nil
 	}
 	q.unlock()
 
@@ -109,36 +114,53 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 		caller = currentRunner(ctx)
 		if r = e.own(caller); r != nil {
 			if want == placeQueued && r.pushLocal(en) {
-				return nil
+				return nil, nil
 			}
 			return e.admit(r, ctx, en, wait, want)
 		}
 	}
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !wait:
-		return ErrQueueFull
+		return nil, ErrQueueFull
 	}
-	return e.waitForRoom(caller, ctx, &waiter{
-		en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil && want != placePatient,
-	})
+	return &waiter{
+		caller: caller, en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil && want != placePatient,
+	}, nil
 }
 
 // waitForRoom waits until w is granted, refused, or ctx is done. A task lends its slot meanwhile. It
 // waits only as long as that helps: without a spare left, or when the queue stands still, its child is
 // accepted over the limit, and refused beyond the hard cap.
-func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter) error {
-	q := &e.inject
+func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 	stuck := false
-	if caller != nil && caller.blocking == 0 {
+	if caller := w.caller; caller != nil && caller.blocking == 0 {
 		caller.expose()
 		caller.enter(kindWait)
 		defer caller.leave()
 		stuck = w.own && caller.stuck()
 	}
+	if settled, err := e.enlist(w, stuck); settled {
+		return err
+	}
+	if ctx.Done() == nil {
+		<-w.ready // not a select, which needs more stack
+		return w.err
+	}
+	select {
+	case <-w.ready:
+		return w.err
+	case <-ctx.Done():
+	}
+	return e.leaveList(ctx, w)
+}
+
+// enlist makes w wait, unless by now there is no reason to: then it reports true, and w's error.
+func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
+	q := &e.inject
 	q.mu.Lock()
-	err := q.refusal(w.own)
+	err = q.refusal(w.own)
 	accepted := err == nil && q.accept(w.en, w.held)
 	if !accepted && err == nil && w.inTask && (stuck || q.stood == q.moved+1) {
 		accepted = q.acceptOver(w.en, w.held)
@@ -151,7 +173,7 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter) e
 		if accepted {
 			e.notify()
 		}
-		return err
+		return true, err
 	}
 	q.waiters.push(w)
 	q.unlock()
@@ -159,12 +181,13 @@ func (e *Executor) waitForRoom(caller *runner, ctx context.Context, w *waiter) e
 		e.watch() // the keeper notices when the queue stands still
 	}
 	point(i1Waits)
-	select {
-	case <-w.ready:
-		return w.err
-	case <-ctx.Done():
-	}
+	return false, nil
+}
+
+// leaveList ends the wait of w, since ctx is done.
+func (e *Executor) leaveList(ctx context.Context, w *waiter) error {
 	point(i1Leaves)
+	q := &e.inject
 	q.mu.Lock()
 	left := w.listed
 	if left {
@@ -189,7 +212,11 @@ func (e *Executor) reserve(r *runner, ctx context.Context) error {
 	if r != nil {
 		want = placeHeld
 	}
-	return e.admit(r, ctx, entry{}, true, want)
+	w, err := e.admit(r, ctx, entry{}, true, want)
+	if w != nil {
+		return e.waitForRoom(ctx, w)
+	}
+	return err
 }
 
 // requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil. It

@@ -3,6 +3,7 @@ package executor
 // waiter is a submitter that waits for room, in arrival order. Each waits on a channel of its own:
 // thousands of goroutines queueing on one mutex cost the garbage collector dearly (golang/go#81957).
 type waiter struct {
+	caller     *runner // whose task waits, of whatever executor, or nil
 	en         entry
 	ready      chan struct{} // closed when the waiter is granted or refused
 	err        error         // why it was refused; read after ready
