@@ -206,7 +206,9 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	if !e.tryCredit() {
 		if yielded = e.inject.takeResume(); yielded == nil {
 			e.deny(h, word)
-			e.stuck.wake() // after denied is set: pairs with the load in Group.park (W1)
+			if e.nobodyRuns() { // after deny, and so after every holder's word: pairs with the look in Group.park (W1)
+				e.stuck.wake()
+			}
 			return false
 		}
 	}

@@ -86,7 +86,7 @@ func (r *runner) yield() bool {
 		e.leaveSurplus(r)
 		e.idle.mu.Unlock()
 	case !e.credits.TryAcquire(1):
-		if next = e.inject.takeResume(); next == nil {
+		if next = e.inject.takeOldestResume(); next == nil {
 			return false
 		}
 	}

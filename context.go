@@ -39,14 +39,17 @@ func taskOf(ctx context.Context) *taskContext {
 	return tc
 }
 
-// parentOf returns the context that a child submitted with ctx gets as its parent: never a task
-// context itself, or tasks that submit themselves again would build an endless chain.
-func parentOf(ctx context.Context) context.Context {
+// parentOf returns the context that a child submitted with ctx gets as its parent: never a context of a task of
+// the same executor, or tasks that submit themselves again would build an endless chain. Nothing is lost by it:
+// what ends the one ends the other.
+func (e *Executor) parentOf(ctx context.Context) context.Context {
 	switch c := ctx.(type) {
 	case *taskContext:
-		return c.parent
+		if c.r.e == e {
+			return c.parent
+		}
 	case *namedContext:
-		if c.parent != nil {
+		if c.parent != nil && taskOf(c.Context).r.e == e {
 			return c.parent
 		}
 	}
@@ -70,15 +73,20 @@ func (c *taskContext) Deadline() (time.Time, bool) { return c.parent.Deadline() 
 func (c *taskContext) Done() <-chan struct{} { return c.link().ctx.Done() }
 
 func (c *taskContext) Err() error {
-	if !sameContext(c.parent, background) {
-		if err := c.parent.Err(); err != nil {
-			return err
-		}
-	}
 	if c.r.e.word.Load()&stopping != 0 {
-		return context.Canceled
+		return c.end().ctx.Err() // it stays what it is, also when the parent ends later
 	}
-	return nil
+	if sameContext(c.parent, background) {
+		return nil
+	}
+	return c.parent.Err()
+}
+
+// end returns the link, canceled. The executor is stopping.
+func (c *taskContext) end() *link {
+	l := c.link()
+	l.cancel(ErrClosed)
+	return l
 }
 
 // Value answers from the parent, but for two questions. Its own key leads back here. And the
@@ -90,8 +98,7 @@ func (c *taskContext) Value(key any) any {
 	}
 	l := c.done.Load()
 	if c.r.e.word.Load()&stopping != 0 {
-		l = c.link()
-		l.cancel(ErrClosed) // so that context.Cause finds it as soon as Err says so
+		l = c.end() // so that context.Cause finds it as soon as Err says so
 	}
 	if l != nil && key == cancelKey {
 		return l.ctx

@@ -39,11 +39,17 @@ type PanicError struct {
 
 // Error returns the panic value and the original stack.
 func (p *PanicError) Error() string {
+	if p == nil {
+		return "executor: a nil *PanicError"
+	}
 	return fmt.Sprintf("executor: task panicked: %v\n\n%s", p.Value, p.Stack)
 }
 
 // Unwrap returns the panic value if it is an error.
 func (p *PanicError) Unwrap() error {
+	if p == nil {
+		return nil
+	}
 	err, _ := p.Value.(error)
 	return err
 }
@@ -53,7 +59,7 @@ func (p *PanicError) ErrorType() string { return "panic" }
 
 // asPanicError wraps what recover returned. It is called while the panicking stack still stands.
 func asPanicError(value any) *PanicError {
-	if p, ok := value.(*PanicError); ok {
+	if p, ok := value.(*PanicError); ok && p != nil {
 		return p
 	}
 	return &PanicError{Value: value, Stack: debug.Stack()}

@@ -73,13 +73,14 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	if fn == nil {
 		panic(errNilFunc)
 	}
-	tc, parent := taskOf(ctx), parentOf(ctx)
+	tc := taskOf(ctx)
 	if tc == nil || !tc.r.isCurrent() {
 		f := &forked[T]{fn: fn}
 		f.runOutside(ctx)
 		return Forked[T]{f, 0}
 	}
 	r := tc.r
+	parent := r.e.parentOf(ctx)
 	f, queued := tryFork(r, parent, probeFork(r.e.probeFor(ctx, parent, r, r.e.traced(ctx, parent), false), fn))
 	child := Forked[T]{f, f.use()}
 	if !queued {

@@ -65,7 +65,7 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	case fn == nil:
 		return nil, errNilFunc
 	}
-	r, parent := e.runnerOf(ctx), parentOf(ctx)
+	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
 	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
 	f.job = f

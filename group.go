@@ -295,7 +295,8 @@ func (g *Group) Wait() error {
 	if rd == nil {
 		return nil
 	}
-	for !g.waitOnce(caller, r, rd) {
+	parked := false
+	for !g.waitOnce(caller, r, rd, &parked) {
 	}
 	g.mu.Lock()
 	err := rd.err
@@ -307,14 +308,17 @@ func (g *Group) Wait() error {
 	return err
 }
 
-// waitOnce does one step of waiting and reports whether the round is over.
-func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
+// waitOnce does one step of waiting and reports whether the round is over. Before it has parked, and with a slot,
+// it runs what nobody has started. A waiter that was woken and has no slot does so only while nobody else could, or
+// there would be more tasks running than slots.
+func (g *Group) waitOnce(caller, r *runner, rd *round, parked *bool) (over bool) {
 	canceled := rd.ctx.Err() != nil
 	if canceled {
 		g.drop(rd)
 	}
+	helps := r != nil && (!*parked || r.slot != nil || r.gift.Load() != nil || g.e.nobodyRuns())
 	g.mu.Lock()
-	if r != nil {
+	if helps {
 		if t := g.next(rd); t != nil {
 			g.mu.Unlock()
 			t.help(r)
@@ -334,13 +338,14 @@ func (g *Group) waitOnce(caller, r *runner, rd *round) (over bool) {
 	if !canceled {
 		cancel = rd.ctx.Done()
 	}
+	*parked = true
 	g.park(caller, rd, wake, cancel)
 	return false
 }
 
-// park waits with the caller's slot lent until wake or cancel is closed. If no spare is left it returns at once,
-// with true, when a task of the round is there for the caller to run: a task that came before the caller could
-// be woken. A denial that comes later wakes the caller (wakeStuck).
+// park waits with the caller's slot lent until wake or cancel is closed. If every slot is held by a task that waits,
+// with no spare left, it returns at once, with true, when a task of the round is there for the caller to run: a
+// task that came before the caller could be woken. If it comes to that later, the caller is woken (wakeStuck).
 func (g *Group) park(caller *runner, rd *round, wake, cancel <-chan struct{}) (stuck bool) {
 	own := caller != nil && caller.e == g.e
 	if own {
@@ -348,7 +353,7 @@ func (g *Group) park(caller *runner, rd *round, wake, cancel <-chan struct{}) (s
 		defer g.e.stuck.remove(g)
 	}
 	caller.lendWhile(func() {
-		if stuck = own && g.e.denied.Load() && g.hasPending(rd); stuck {
+		if stuck = own && g.e.nobodyRuns() && g.hasPending(rd); stuck {
 			return
 		}
 		select {

@@ -171,6 +171,21 @@ func (q *injector) empty(d *deque) {
 	}
 }
 
+// takeOldestResume removes the entry of a yielded runner if that is the oldest of all: nobody else is overtaken.
+func (q *injector) takeOldestResume() *resume {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.resumes == 0 {
+		return nil
+	}
+	y := q.queue.peek().yielded()
+	if y != nil {
+		q.queue.pop()
+		q.resumes--
+	}
+	return y
+}
+
 // takeResume removes the oldest entry of a yielded runner, if there is one. It walks the queue:
 // for the rare moment when no spare is left.
 func (q *injector) takeResume() *resume {

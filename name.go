@@ -17,8 +17,8 @@ func WithTaskName(ctx context.Context, name string) context.Context {
 	}
 	anyName.Store(true)
 	n := &namedContext{Context: ctx, name: name}
-	if _, ok := ctx.(*taskContext); ok {
-		n.parent = rename(parentOf(ctx), name)
+	if tc, ok := ctx.(*taskContext); ok {
+		n.parent = rename(tc.parent, name)
 	}
 	return n
 }

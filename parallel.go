@@ -85,6 +85,9 @@ func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(c
 			break
 		}
 	}
+	if err := g.Wait(); err != nil {
+		return err // the first one
+	}
 	if ctx.Err() != nil {
 		return errorOf(ctx)
 	}
@@ -201,7 +204,7 @@ func (s *span) next(r *runner) bool {
 // split forks [mid, hi), if it can be queued.
 func (s *span) split(r *runner, mid int) {
 	l, hi := s.l, s.hi
-	f, queued := tryFork(r, parentOf(s.ctx), func(ctx context.Context) struct{} {
+	f, queued := tryFork(r, r.e.parentOf(s.ctx), func(ctx context.Context) struct{} {
 		l.work(ctx, mid, hi)
 		return struct{}{}
 	})

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -288,4 +289,109 @@ func TestRegression_OutsideIsNotStarvedByLongTasksThatComeBack(t *testing.T) {
 	stop.Store(true)
 	require.NoError(t, e.Shutdown(context.Background()))
 	require.Less(t, during, int64(10*outside))
+}
+
+// Mutant: parentOf strips the context of a task of any executor, not only of the same one.
+func TestRegression_ClosingAnExecutorEndsWhatItsTasksStartedElsewhere(t *testing.T) {
+	a, err := New()
+	require.NoError(t, err)
+	b, err := New()
+	require.NoError(t, err)
+	started, ended := make(chan struct{}), make(chan struct{})
+	require.NoError(t, a.Go(context.Background(), func(ctx context.Context) {
+		_ = b.Go(ctx, func(ctx context.Context) {
+			close(started)
+			<-ctx.Done()
+			close(ended)
+		})
+	}))
+	<-started
+	require.NoError(t, a.Close())
+	<-ended
+	require.NoError(t, b.Shutdown(context.Background()))
+}
+
+// Mutant: pushLocal does not look whether the executor stops.
+func TestRegression_CloseRefusesItsOwnTasksToo(t *testing.T) {
+	e, err := New(WithSlots(1))
+	require.NoError(t, err)
+	in, refused := make(chan struct{}), make(chan error, 2)
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		close(in)
+		<-ctx.Done()
+		refused <- e.Go(context.Background(), func(context.Context) {})
+		refused <- e.TryGo(context.WithoutCancel(ctx), func(context.Context) {})
+	}))
+	<-in
+	require.NoError(t, e.Close())
+	require.ErrorIs(t, <-refused, ErrClosed)
+	require.ErrorIs(t, <-refused, ErrClosed)
+}
+
+// Mutant: a denied credit wakes every waiter, also while others run: more tasks run than there are slots.
+func TestRegression_ADeniedSpareDoesNotLiftTheBound(t *testing.T) {
+	const slots, spares, waiters = 2, 16, 8
+	e, err := New(WithSlots(slots), WithMaxSpares(spares), WithStallDetection(false))
+	require.NoError(t, err)
+	var running, most, over atomic.Int64
+	leaf := func(context.Context) error {
+		n := running.Add(1)
+		if n > slots {
+			over.Add(1)
+		}
+		most.Store(max(most.Load(), n))
+		for start := time.Now(); time.Since(start) < 20*time.Microsecond; {
+		}
+		running.Add(-1)
+		return nil
+	}
+	all := e.NewGroup(context.Background())
+	for range waiters {
+		all.Go(func(ctx context.Context) error {
+			g := e.NewGroup(ctx)
+			g.Go(func(ctx context.Context) error {
+				for range 100 {
+					g.Go(leaf)
+				}
+				Blocking(ctx, func() { time.Sleep(100 * time.Microsecond) })
+				return nil
+			})
+			Blocking(ctx, runtime.Gosched)
+			return g.Wait()
+		})
+	}
+	require.NoError(t, all.Wait())
+	require.NoError(t, e.Shutdown(context.Background()))
+	t.Logf("%d at once, %d of %d over", most.Load(), over.Load(), 100*waiters)
+	require.Less(t, over.Load(), int64(100*waiters/4), "a few come back from Blocking without a slot, no more")
+}
+
+// Mutant: ForEach prefers its context's error to an earlier one of fn.
+func TestRegression_ForEachReturnsTheFirstError(t *testing.T) {
+	e, err := New()
+	require.NoError(t, err)
+	mine := errors.New("mine")
+	ctx, cancel := context.WithCancel(context.Background())
+	err = ForEach(ctx, e, func(yield func(int) bool) {
+		yield(1)
+		for i := 0; yield(2) && i < 1_000_000; i++ {
+		}
+		cancel()
+	}, func(context.Context, int) error { return mine })
+	require.ErrorIs(t, err, mine)
+	require.NoError(t, e.Shutdown(context.Background()))
+}
+
+// Mutant: asPanicError passes a typed nil on.
+func TestRegression_ANilPanicErrorAsAPanicValue(t *testing.T) {
+	e, err := New()
+	require.NoError(t, err)
+	f, err := Submit(context.Background(), e, func(context.Context) (int, error) { panic((*PanicError)(nil)) })
+	require.NoError(t, err)
+	_, err = f.Wait(context.Background())
+	var p *PanicError
+	require.ErrorAs(t, err, &p)
+	require.NotEmpty(t, p.Stack)
+	require.NotEmpty(t, err.Error())
+	require.NoError(t, e.Shutdown(context.Background()))
 }

@@ -40,6 +40,7 @@ type runner struct {
 	calls      uint32        // Blocking calls, for sampling
 	shortCalls bool          // the last one that was measured was short
 	misses     int
+	frames     int  // tasks with a frame since the last boundary
 	depth      int  // nested tasks on this stack, run in place by waiters
 	blocking   int  // nested Blocking calls; only the outermost counts
 	credit     bool // counts against WithMaxSpares
@@ -142,6 +143,9 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 // boundary is what happens between two tasks.
 func (r *runner) boundary() {
 	unlockThread()
+	for ; r.frames > 0; r.frames-- { // one for each task that was run, also in place
+		unlockThread()
+	}
 	if r.tasks++; r.tasks%64 == 0 { // labels that a task left on reach at most 63 others
 		pprof.SetGoroutineLabels(r.e.labels)
 	}
@@ -229,6 +233,7 @@ type frame struct {
 
 func (r *runner) enterFrame() frame {
 	r.depth++
+	r.frames++
 	return frame{r.tc, r.name.Load()}
 }
 

@@ -112,7 +112,7 @@ func (e *Executor) inTime(r *runner) bool {
 		last = &r.lastSample
 	}
 	now := int64(time.Since(epoch))
-	if now-last.Load() < int64(samplingGap) {
+	if then := last.Load(); then != 0 && now-then < int64(samplingGap) {
 		return false
 	}
 	last.Store(now)

@@ -1,6 +1,9 @@
 package executor
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Where a runner looks for work, in which order, and how much it takes.
 
@@ -60,7 +63,7 @@ func (r *runner) pick() (entry, bool) {
 func (r *runner) tuneFairness() {
 	now := time.Since(epoch)
 	next := fairness - 1 + uint32(r.random()%3)
-	if r.fairAt > 0 {
+	if r.fairAt != 0 {
 		each := (now-r.fairAt)/time.Duration(r.tick) + 1
 		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
 	}
@@ -89,11 +92,11 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 // it asked last. The estimate rises at once and falls slowly: to be late with long tasks is worse.
 func (r *runner) batch() int {
 	if r.batchAt == 0 { // just woken: one task, as a rule, and the clock would cost more than taking it
-		r.batchAt = -1
+		r.batchAt = unread
 		return r.batchSize()
 	}
 	now := time.Since(epoch)
-	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt > 0 {
+	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt != unread {
 		took := (now - r.batchAt) / n
 		r.taskTime = max(took, r.taskTime-r.taskTime/8)
 	}
@@ -103,6 +106,9 @@ func (r *runner) batch() int {
 
 // batchSize returns how many tasks of the estimated length are a batch.
 func (r *runner) batchSize() int { return int(min(maxBatch, batchTime/(r.taskTime+1)+1)) }
+
+// unread says that the clock was not read at the last batch.
+const unread time.Duration = math.MinInt64
 
 // epoch makes reading the clock cheaper: time.Since reads only the monotonic one.
 var epoch = time.Now()

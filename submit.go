@@ -23,7 +23,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 			return nil
 		}
 	}
-	o := e.inject.originOf(parentOf(ctx))
+	o := e.inject.originOf(e.parentOf(ctx))
 	r := e.runnerOf(ctx)
 	fn = e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn)
 	err := e.submit(r, ctx, entry{fn: fn, of: o}, wait)
@@ -69,7 +69,7 @@ func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) e
 // itself is in flight. It fails if the runner has no slot to itself at the moment, or if the deque
 // is full and the injector too.
 func (r *runner) pushLocal(en entry) bool {
-	if r.blocking > 0 || r.slot == nil && !r.takeGift() {
+	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false
 	}
 	d := &r.slot.deque

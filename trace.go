@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"errors"
-	"fmt"
 	rtrace "runtime/trace"
 	"slices"
 
@@ -135,7 +134,7 @@ func (p *probe) endSpan(returned bool, err error, value any) {
 	case !returned && value == nil:
 		p.fail(errorTypeOf(ErrGoexit), ErrGoexit.Error())
 	case !returned:
-		p.fail("panic", fmt.Sprint("panic: ", value))
+		p.fail("panic", "panic: "+panicText(value))
 	case err != nil:
 		p.fail(errorTypeOf(err), err.Error())
 	}

@@ -127,6 +127,20 @@ func (l *stuckGroups) remove(g *Group) {
 	l.mu.Unlock()
 }
 
+// nobodyRuns reports whether the holder of every slot blocks or waits.
+func (e *Executor) nobodyRuns() bool {
+	if e.word.Load()&(searchingMask|freeMask) != 0 {
+		return false
+	}
+	for _, s := range *e.slots.Load() {
+		h := s.holder.Load()
+		if h == nil || h.held.Load() != s || h.word.Load()&phaseMask != phaseBlocked {
+			return false
+		}
+	}
+	return true
+}
+
 // wake wakes those who wait for a task that is queued. Caller holds no lock.
 func (l *stuckGroups) wake() {
 	l.mu.Lock()
