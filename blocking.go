@@ -130,11 +130,7 @@ func (r *runner) enter(kind uint64) {
 	e := r.e
 	word := r.word.Load()&^(oneEpoch-1) + oneEpoch | kind
 	if r.slot == nil && !r.takeGift() {
-		e.idle.mu.Lock()
-		if !r.takeGift() {
-			e.leaveSurplus(r)
-		}
-		e.idle.mu.Unlock()
+		r.stopSurplus()
 	}
 	if r.slot == nil {
 		r.word.Store(word | phaseTaken)
@@ -254,6 +250,12 @@ func (e *Executor) deny(h *runner, word uint64) {
 	}
 }
 
+// blocked reports whether the slot's holder blocks or waits, and still has it. Anybody may ask.
+func (s *slot) blocked() bool {
+	h := s.holder.Load()
+	return h != nil && h.held.Load() == s && h.word.Load()&phaseMask == phaseBlocked
+}
+
 // stuck reports whether the calling runner lends its slot, but there was no spare to take it.
 func (r *runner) stuck() bool {
 	return r.blocking == 0 && r.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
@@ -316,15 +318,22 @@ func (e *Executor) repay(s *slot) {
 	x.gift.Store(s)
 }
 
-// leaveSurplus takes a runner off the surplus list, if it is there. Caller holds idle.mu.
-func (e *Executor) leaveSurplus(r *runner) {
-	if r.list != &e.idle.surplus {
-		return
+// stopSurplus ends the time of a runner without a slot as surplus. If a slot has repaid it meanwhile, the runner
+// has that, and stopSurplus reports true; otherwise nobody can repay it any more.
+func (r *runner) stopSurplus() bool {
+	e := r.e
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	if r.takeGift() {
+		return true
 	}
-	e.idle.surplus.remove(r)
-	if e.idle.surplus.top == nil {
-		e.word.And(^uint64(debt))
+	if r.list == &e.idle.surplus {
+		e.idle.surplus.remove(r)
+		if e.idle.surplus.top == nil {
+			e.word.And(^uint64(debt))
+		}
 	}
+	return false
 }
 
 // takeGift adopts a slot that repaid this runner. The giver has taken over its credit.
@@ -341,15 +350,8 @@ func (r *runner) takeGift() bool {
 // surplus runner stops being one, and a runner with a slot gives it to one that has none.
 func (r *runner) settle() {
 	e := r.e
-	if r.slot == nil {
-		e.idle.mu.Lock()
-		if !r.takeGift() {
-			e.leaveSurplus(r)
-		}
-		e.idle.mu.Unlock()
-		if r.slot == nil {
-			return // and park, with the credit (B5)
-		}
+	if r.slot == nil && !r.stopSurplus() {
+		return // and park, with the credit (B5)
 	}
 	e.idle.mu.Lock()
 	if e.idle.surplus.top == nil {

@@ -78,13 +78,9 @@ func (r *runner) yield() bool {
 	var next *resume // a yielded runner that goes on in place of this one, when no spare is left for anybody else
 	switch {
 	case s == nil: // surplus: it has a credit, and giving up running is just what it owes
-		e.idle.mu.Lock()
-		if r.takeGift() {
-			e.idle.mu.Unlock()
+		if r.stopSurplus() {
 			return false
 		}
-		e.leaveSurplus(r)
-		e.idle.mu.Unlock()
 	case !e.credits.TryAcquire(1):
 		if next = e.inject.takeOldestResume(); next == nil {
 			return false

@@ -80,7 +80,7 @@ func (g *Group) Go(fn func(context.Context) error) { g.start(fn, true) }
 func (g *Group) TryGo(fn func(context.Context) error) bool { return g.start(fn, false) }
 
 // begin registers a task, and says whether it must wait for a permit.
-func (g *Group) begin(fn func(context.Context) error, wait bool) (t *groupTask, held bool) {
+func (g *Group) begin(wait bool) (t *groupTask, held bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	held = g.limit > 0 && g.permits >= g.limit
@@ -88,7 +88,7 @@ func (g *Group) begin(fn func(context.Context) error, wait bool) (t *groupTask, 
 		return nil, true
 	}
 	rd := g.open()
-	t = &groupTask{origin: origin{parent: rd.ctx}, g: g, round: rd, fn: fn}
+	t = &groupTask{origin: origin{parent: rd.ctx}, g: g, round: rd}
 	t.job = t
 	g.active++
 	if !held {
@@ -108,7 +108,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		return false
 	}
 	r := g.e.own(currentRunner(g.home))
-	t, held := g.begin(fn, wait)
+	t, held := g.begin(wait)
 	if t == nil {
 		return false
 	}
@@ -145,10 +145,8 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 func (g *Group) announce(t *groupTask) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.waiter != nil && g.e.denied.Load() {
-		// A waiter that had to keep its slot, because no spare was left, runs the task itself.
-		close(g.waiter)
-		g.waiter = nil
+	if g.e.denied.Load() {
+		g.wakeWaiter() // one that had to keep its slot, because no spare was left, runs the task itself
 	}
 	if len(g.pending) == cap(g.pending) {
 		queued := g.pending[:0]
@@ -264,9 +262,8 @@ func (g *Group) end(t *groupTask, permit bool, err error) (released *groupTask) 
 	default:
 		g.permits--
 	}
-	if g.active == 0 && g.waiter != nil {
-		close(g.waiter)
-		g.waiter = nil
+	if g.active == 0 {
+		g.wakeWaiter()
 	}
 	g.changed()
 	g.mu.Unlock()
@@ -371,11 +368,16 @@ func (g *Group) wakeStuck() {
 	if !slices.ContainsFunc(g.pending, func(t *groupTask) bool { return !t.dead() }) {
 		return
 	}
+	g.wakeWaiter()
+	g.changed()
+}
+
+// wakeWaiter wakes those in Wait. Caller holds g.mu.
+func (g *Group) wakeWaiter() {
 	if g.waiter != nil {
 		close(g.waiter)
 		g.waiter = nil
 	}
-	g.changed()
 }
 
 // hasPending reports whether a task of the round is queued that nobody has claimed.

@@ -89,9 +89,7 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 			return err
 		}
 		g.mu.Lock()
-		if g.permits < g.limit {
-			g.permits++
-			t.guest = false
+		if g.permit(t) {
 			g.mu.Unlock()
 			return err
 		}
@@ -110,11 +108,8 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 		}
 	}
 	g.mu.Lock()
-	start := g.permits < g.limit
-	if start {
-		g.permits++
-		t.guest = false
-	} else {
+	start := g.permit(t)
+	if !start {
 		g.held = append(g.held, t)
 	}
 	g.mu.Unlock()
@@ -122,6 +117,16 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 		g.release(r, t)
 	}
 	return nil
+}
+
+// permit gives t a permit, if one is free. Caller holds g.mu.
+func (g *Group) permit(t *groupTask) bool {
+	if g.permits >= g.limit {
+		return false
+	}
+	g.permits++
+	t.guest = false
+	return true
 }
 
 // changed wakes those who wait in hold. Caller holds g.mu.

@@ -347,7 +347,7 @@ func (q *injector) trim() {
 
 // forget lets go of the last parent, so that an idle executor holds no context.
 func (q *injector) forget() {
-	if o := q.recent.Load(); o != nil && !sameContext(o.parent, context.Background()) {
+	if o := q.recent.Load(); o != nil && !sameContext(o.parent, background) {
 		q.recent.Store(nil)
 	}
 }

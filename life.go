@@ -16,7 +16,7 @@ import (
 //	L3 A forked child is counted as submitted by whoever starts it, or by its task when that ends and
 //	   nobody has: until then its task is in flight, and stands for it.
 //	L2 Outsiders check for a closed executor under the injector's lock, and are refused once it is set.
-//	   Tasks need no check: they are in flight themselves, so a drain is not over.
+//	   Tasks need none for a drain: they are in flight themselves, so it is not over. Close refuses them too.
 
 // life is the state of ending.
 type life struct {

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"context"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -176,7 +175,7 @@ func (r *runner) endChildren(depth int) {
 
 // forget drops everything that a parked runner must not keep alive or pass on.
 func (r *runner) forget() {
-	if r.tc != nil && !sameContext(r.tc.parent, context.Background()) {
+	if r.tc != nil && !sameContext(r.tc.parent, background) {
 		r.tc = nil
 	}
 	r.batchAt, r.fairAt = 0, 0 // the time asleep does not count

@@ -268,7 +268,7 @@ func (e *Executor) Stats() Stats {
 func (e *Executor) lazilyBlocked() int {
 	n := 0
 	for _, s := range *e.slots.Load() {
-		if h := s.holder.Load(); h != nil && h.held.Load() == s && h.word.Load()&phaseMask == phaseBlocked {
+		if s.blocked() {
 			n++
 		}
 	}

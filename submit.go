@@ -65,9 +65,9 @@ func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) e
 	return err
 }
 
-// pushLocal puts a child on the own deque. It needs no check for a closed executor: the calling task
-// itself is in flight. It fails if the runner has no slot to itself at the moment, or if the deque
-// is full and the injector too.
+// pushLocal puts a child on the own deque. A drain does not matter to it: the calling task itself is in flight.
+// It fails if the executor stops, if the runner has no slot to itself at the moment, or if the deque is full and
+// the injector too.
 func (r *runner) pushLocal(en entry) bool {
 	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false

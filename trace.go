@@ -45,7 +45,7 @@ func baseOf(parent context.Context) context.Context {
 
 // sampledSpan reports whether tasks with this parent have spans.
 func sampledSpan(parent context.Context) bool {
-	return !sameContext(parent, context.Background()) && trace.SpanContextFromContext(parent).IsSampled()
+	return !sameContext(parent, background) && trace.SpanContextFromContext(parent).IsSampled()
 }
 
 // What a taskContext knows about its children.

@@ -133,8 +133,7 @@ func (e *Executor) nobodyRuns() bool {
 		return false
 	}
 	for _, s := range *e.slots.Load() {
-		h := s.holder.Load()
-		if h == nil || h.held.Load() != s || h.word.Load()&phaseMask != phaseBlocked {
+		if !s.blocked() {
 			return false
 		}
 	}
