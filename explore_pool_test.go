@@ -31,7 +31,7 @@ var _ = mirrors(map[string]string{
 	"runner.unpark":           "bc85cacad220",
 	"runner.sleep":            "ed36969e8ece",
 	"runner.pick":             "8957edb75857",
-	"runner.takeInjected":     "0fae00cda825",
+	"runner.takeInjected":     "8122490e3f6d",
 	"runner.search":           "b5d89284b725",
 	"runner.steal":            "e5cde4d4a8f1",
 	"runner.nextTask":         "6f078bec0e2d",

@@ -132,7 +132,7 @@ func TestFaults_LongJumpsOfTheClock(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	synctest.Test(t, func(t *testing.T) {
 		var reports atomic.Int64
-		e, err := New(WithSlots(2), WithMaxSpares(4), WithKeepAlive(time.Second), WithOnStall(func(s StallInfo) {
+		e, err := New(WithSlots(2), WithMaxSpares(6), WithKeepAlive(time.Second), WithOnStall(func(s StallInfo) {
 			reports.Add(1)
 			for _, age := range s.Ages {
 				if age < 0 || s.QueueAge < 0 {

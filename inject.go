@@ -107,14 +107,14 @@ func (q *injector) addResume(y *resume) {
 
 // take removes up to most entries: it returns the oldest and pushes the others to d, which has
 // room for them, so that d's owner pops them in arrival order. A taker leaves share-1 of share
-// parts to others. Freed places go directly to waiters. It reports whether there was an entry, and
-// whether tasks were published: then the caller notifies.
-func (q *injector) take(d *deque, most, share int) (first entry, ok, published bool) {
+// parts to others, unless those are too small. Freed places go directly to waiters. It reports whether there was
+// an entry, and what else it did.
+func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did taken) {
 	q.mu.Lock()
-	n := min(most, q.queue.len/share+1, q.queue.len)
+	n := min(most, max(minBatch, q.queue.len/share+1), q.queue.len)
 	if n <= 0 {
 		q.mu.Unlock()
-		return entry{}, false, false
+		return entry{}, false, taken{}
 	}
 	freed := n
 	if q.resumes > 0 { // entries of yielded runners keep their turn and never enter a deque
@@ -132,10 +132,18 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok, published b
 	d.advance(uint32(rest))
 	q.moved += uint64(n)
 	granted := q.free(freed)
+	low := q.queue.len < q.limit/4
 	q.unlock()
 	point(i1Granted)
 	wakeAll(granted)
-	return first, true, rest > 0 || granted != nil
+	return first, true, taken{published: rest > 0 || granted != nil, woke: granted != nil, low: low}
+}
+
+// taken says what taking entries from the injector did beside that.
+type taken struct {
+	published bool // tasks: the caller notifies
+	woke      bool // submitters
+	low       bool // less than a quarter of the queue is left
 }
 
 // overflow moves up to most of d's newest entries into the queue, oldest first, within the bound,

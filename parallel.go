@@ -174,9 +174,9 @@ func (l *loop) work(ctx context.Context, lo, hi int) {
 		if s.hi-s.lo > chunk && r.slot != nil && r.slot.len() == 0 {
 			s.split(r, s.lo+(s.hi-s.lo)/2)
 		}
-		start := time.Now()
+		start := r.shareProcessor(time.Since(epoch))
 		s.run(min(s.hi, s.lo+chunk))
-		if took := time.Since(start); took < chunkTime/2 && chunk < maxChunk {
+		if took := time.Since(epoch) - start; took < chunkTime/2 && chunk < maxChunk {
 			chunk *= 2
 		} else if took > 2*chunkTime && chunk > 1 {
 			chunk /= 2

@@ -39,13 +39,19 @@ type runner struct {
 	calls      uint32        // Blocking calls, for sampling
 	shortCalls bool          // the last one that was measured was short
 	misses     int
-	frames     int  // tasks with a frame since the last boundary
-	depth      int  // nested tasks on this stack, run in place by waiters
-	blocking   int  // nested Blocking calls; only the outermost counts
-	credit     bool // counts against WithMaxSpares
-	inBare     bool // a task of Go is running
-	done       bool // the loop ended by itself
-	_          [64]byte
+	woke       bool // submitters, since it last let them have the processor
+	low        bool // the queue, after its last batch
+
+	turnEnds time.Duration // since epoch: then it lets others have the processor
+	pacer    pacer
+
+	frames   int  // tasks with a frame since the last boundary
+	depth    int  // nested tasks on this stack, run in place by waiters
+	blocking int  // nested Blocking calls; only the outermost counts
+	credit   bool // counts against WithMaxSpares
+	inBare   bool // a task of Go is running
+	done     bool // the loop ended by itself
+	_        [64]byte
 
 	// Shared.
 	word    atomic.Uint64            // the Blocking word, see blocking.go

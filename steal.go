@@ -25,6 +25,10 @@ const (
 	// for longer and leave less to others.
 	maxBatch = 128
 
+	// minBatch is how much a runner takes at least, if it is there and maxBatch and batchTime allow it,
+	// however many slots there are to leave the rest to. Those can steal it.
+	minBatch = 32
+
 	// batchTime is about how long a runner may be busy with what it takes at once. Tasks in its deque
 	// wait behind the one that runs, and behind later arrivals that others take meanwhile, so long
 	// tasks are taken one by one. Less would spend more on the lock.
@@ -67,13 +71,16 @@ func (r *runner) tuneFairness() {
 		each := (now-r.fairAt)/time.Duration(r.tick) + 1
 		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
 	}
-	r.tick, r.fair, r.fairAt = 0, next, now
+	r.tick, r.fair, r.fairAt = 0, next, r.shareProcessor(now)
 }
 
 // takeInjected takes up to most tasks from the injector: the first to run now, the others into the
 // own deque, where they are published again (P4).
 func (r *runner) takeInjected(most int) (entry, bool) {
 	q := &r.e.inject
+	if r.woke && r.low && most > 1 {
+		r.letSubmittersRun()
+	}
 	if !q.filled.Load() {
 		return entry{}, false
 	}
@@ -81,10 +88,11 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 		most = r.batch()
 	}
 	d := &r.slot.deque
-	en, ok, published := q.take(d, min(most, d.room()+1), r.e.slotCount())
-	if published {
+	en, ok, did := q.take(d, min(most, d.room()+1), r.e.slotCount())
+	if did.published {
 		r.e.notify()
 	}
+	r.woke, r.low = r.woke || did.woke, did.low
 	return en, ok
 }
 
@@ -96,11 +104,12 @@ func (r *runner) batch() int {
 		return r.batchSize()
 	}
 	now := time.Since(epoch)
+	back := r.shareProcessor(now)
 	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt != unread {
 		took := (now - r.batchAt) / n
 		r.taskTime = max(took, r.taskTime-r.taskTime/8)
 	}
-	r.batchAt, r.batchTasks = now, r.tasks
+	r.batchAt, r.batchTasks = back, r.tasks
 	return r.batchSize()
 }
 
