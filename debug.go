@@ -23,8 +23,8 @@ import (
 // over the whole process; others get 503. The handler works after Close too, and says so. A nil Executor
 // panics.
 func (e *Executor) DebugHandler() http.Handler {
-	if e == nil {
-		panic(errNilExecutor)
+	if err := e.missing(); err != nil {
+		panic(err)
 	}
 	return &debugHandler{list: func() []*Executor { return []*Executor{e} }, one: true}
 }

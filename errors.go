@@ -81,10 +81,12 @@ func errorOf(ctx context.Context) error {
 }
 
 var (
-	errNilContext  = errors.New("executor: nil context")
-	errNilFunc     = errors.New("executor: nil function")
-	errNilExecutor = errors.New("executor: nil Executor")
-	errNilFuture   = errors.New("executor: nil Future")
-	errNilGroup    = errors.New("executor: nil Group")
-	errNilBulkhead = errors.New("executor: nil Bulkhead")
+	errNilContext   = errors.New("executor: nil context")
+	errNilFunc      = errors.New("executor: nil function")
+	errNilExecutor  = errors.New("executor: nil Executor")
+	errNilFuture    = errors.New("executor: nil Future")
+	errNilGroup     = errors.New("executor: nil Group")
+	errZeroExecutor = errors.New("executor: Executor not made by New")
+	errZeroGroup    = errors.New("executor: Group not made by NewGroup")
+	errNilBulkhead  = errors.New("executor: nil Bulkhead")
 )

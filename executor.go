@@ -118,12 +118,23 @@ func (e *Executor) TryGo(ctx context.Context, fn func(context.Context)) error {
 // valid checks the arguments that almost every call has.
 func (e *Executor) valid(ctx context.Context, nilFunc bool) error {
 	switch {
-	case e == nil:
-		return errNilExecutor
+	case e == nil || e.name == "":
+		return e.missing()
 	case ctx == nil:
 		return errNilContext
 	case nilFunc:
 		return errNilFunc
+	}
+	return nil
+}
+
+// missing returns why e is no executor, or nil. New gives each a name.
+func (e *Executor) missing() error {
+	switch {
+	case e == nil:
+		return errNilExecutor
+	case e.name == "":
+		return errZeroExecutor
 	}
 	return nil
 }

@@ -37,10 +37,16 @@ func lateRetaker(s *poolState) {
 }
 
 func TestExploreBlocking_EveryInterleavingKeepsB1ToB5(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	holdAll(t, blockingSettings)
 }
 
 func TestExploreBlocking_FindsMutants(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	findAll(t, slices.Concat(blockingSettings, blockingLarge), map[string]poolMutant{
 		"wake does not look for a blocked slot":          {wakeGivesUp: true},
 		"enter looks before it publishes BLOCKED":        {lookFirst: true},

@@ -566,6 +566,9 @@ var boundSettings = []bound{
 }
 
 func TestExploreBound_EveryInterleavingKeepsI1I2(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	total := 0
 	for _, b := range boundSettings {
 		total += mustHold(t, b.model())
@@ -574,6 +577,9 @@ func TestExploreBound_EveryInterleavingKeepsI1I2(t *testing.T) {
 }
 
 func TestExploreBound_FindsMutants(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	mutants := map[string]boundMutant{
 		"accept does not look who waits":           {barge: true},
 		"a waiter is listed without a second look": {noSecondLook: true},

@@ -544,6 +544,9 @@ var dequeScripts = []string{
 }
 
 func TestExploreDeque_EveryInterleavingKeepsD1D2D3(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	total := 0
 	for _, script := range dequeScripts {
 		total += mustHold(t, dequeModel(script, exThieves, 2, dequeMutant{}))
@@ -552,6 +555,9 @@ func TestExploreDeque_EveryInterleavingKeepsD1D2D3(t *testing.T) {
 }
 
 func TestExploreDeque_FindsMutants(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	mutants := map[string]dequeMutant{
 		"a thief claims two at once":          {batchClaim: true},
 		"take ignores a thief inside":         {noBusyCheck: true},

@@ -631,6 +631,9 @@ var drainSettings = []drain{
 }
 
 func TestExploreDrain_EveryInterleavingKeepsL1L2L3(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	total := 0
 	for _, d := range drainSettings {
 		total += mustHold(t, d.model())
@@ -639,6 +642,9 @@ func TestExploreDrain_EveryInterleavingKeepsL1L2L3(t *testing.T) {
 }
 
 func TestExploreDrain_FindsMutants(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	mutants := map[string]drainMutant{
 		"closed is checked before the lock":               {closedOutside: true},
 		"a task is counted after it was queued":           {countLate: true},

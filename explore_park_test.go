@@ -19,6 +19,9 @@ var parkSettings = []pool{
 }
 
 func TestExplorePark_EveryInterleavingKeepsP0(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	holdAll(t, parkSettings)
 }
 
@@ -26,6 +29,9 @@ func TestExplorePark_EveryInterleavingKeepsP0(t *testing.T) {
 // lost then: hasWork looks at the injector before the deques, in the direction in which a batch moves, and
 // a thief is counted as searching until found, which looks at everything.
 func TestExplorePark_FindsMutants(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
 	findAll(t, parkSettings, map[string]poolMutant{
 		"parkers do not look again":                  {noRescan: true},
 		"only searching runners look again":          {searchersRescan: true},

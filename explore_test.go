@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -39,6 +40,18 @@ type model[S comparable] struct {
 	atRest func(s *S) string             // the same for one in which no thread can go on
 	show   func(s *S, thread int) string // for traces: where a thread is, and what it sees
 }
+
+// exploredBefore reports whether the process has run the test: what is explored does not depend on GOMAXPROCS, so
+// one time is enough for all values of -cpu.
+func exploredBefore(t *testing.T) bool {
+	_, before := explored.LoadOrStore(t.Name(), true)
+	if before {
+		t.Log("the same for each GOMAXPROCS, and explored before")
+	}
+	return before
+}
+
+var explored sync.Map
 
 // move is what a step tells the explorer.
 type move struct {

@@ -57,13 +57,8 @@ func TrySubmit[T any](ctx context.Context, e *Executor, fn func(context.Context)
 }
 
 func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error), wait bool) (*Future[T], error) {
-	switch {
-	case e == nil:
-		return nil, errNilExecutor
-	case ctx == nil:
-		return nil, errNilContext
-	case fn == nil:
-		return nil, errNilFunc
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return nil, err
 	}
 	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
 	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)

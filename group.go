@@ -39,17 +39,20 @@ type round struct {
 // NewGroup returns an empty Group whose tasks run on e under ctx.
 func (e *Executor) NewGroup(ctx context.Context) *Group {
 	g := &Group{e: e, parent: ctx, limit: -1}
-	switch {
-	case e == nil:
-		g.misuse = errNilExecutor
-	case ctx == nil:
-		g.misuse = errNilContext
-	default:
+	if g.misuse = e.valid(ctx, false); g.misuse == nil {
 		if tc := taskOf(ctx); tc != nil {
 			g.home = tc
 		}
 	}
 	return g
+}
+
+// misused returns why the group can not be used, or nil.
+func (g *Group) misused() error {
+	if g.e == nil && g.misuse == nil {
+		return errZeroGroup
+	}
+	return g.misuse
 }
 
 // SetLimit bounds how many tasks of the group run at once; negative means no bound. Tasks beyond it wait
@@ -101,7 +104,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	switch {
 	case g == nil:
 		panic(errNilGroup)
-	case g.misuse != nil:
+	case g.misused() != nil:
 		return false
 	case fn == nil:
 		g.fail(errNilFunc)
@@ -281,8 +284,8 @@ func (g *Group) Wait() error {
 	if g == nil {
 		return errNilGroup
 	}
-	if g.misuse != nil {
-		return g.misuse
+	if err := g.misused(); err != nil {
+		return err
 	}
 	caller := currentRunner(g.home)
 	r := g.e.own(caller)

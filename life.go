@@ -128,8 +128,8 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 // and waits for the running ones. Calling it again, also at the same time, is harmless; a task of the
 // same executor gets ErrInTask.
 func (e *Executor) Close() error {
-	if e == nil {
-		return errNilExecutor
+	if err := e.missing(); err != nil {
+		return err
 	}
 	if e.own(currentRunner(context.Background())) != nil {
 		return ErrInTask
@@ -265,8 +265,8 @@ func (e *Executor) finish() {
 // serve waiting tasks at once. Fewer take effect as the tasks on them end; what is queued there moves
 // to the injector. It returns ErrClosed after the end.
 func (e *Executor) Resize(slots int) error {
-	if e == nil {
-		return errNilExecutor
+	if err := e.missing(); err != nil {
+		return err
 	}
 	if slots != 0 {
 		if err := checkSlots("Resize", slots); err != nil {

@@ -31,6 +31,9 @@ func (e *Executor) crowded() bool {
 
 // shareProcessor lets other goroutines run, if it is time for that. It takes and returns the time since epoch.
 func (r *runner) shareProcessor(now time.Duration) time.Duration {
+	if r.turnEnds == unread { // it slept, and others had the processor
+		r.turnEnds = now + minTurn
+	}
 	if now < r.turnEnds {
 		return now
 	}

@@ -24,6 +24,7 @@ func misuses() []misuse {
 	var noExec *executor.Executor
 	var noFuture *executor.Future[int]
 	var noGroup *executor.Group
+	zero := func() *executor.Executor { return new(executor.Executor) }
 	var noBulk *executor.Bulkhead
 	fn := func(context.Context) {}
 	body := func(context.Context, int) error { return nil }
@@ -57,6 +58,17 @@ func misuses() []misuse {
 		{"group nil ctx", false, func(_ C, e E) error { return inGroupOf(e, noCtx, ok) }},
 		{"group nil fn", false, func(c C, e E) error { return inGroupOf(e, c, nil) }},
 		{"group TryGo nil fn", false, func(c C, e E) error { g := e.NewGroup(c); g.TryGo(nil); return g.Wait() }},
+		{"zero group", false, func(C, E) error { g := new(executor.Group); g.Go(ok); g.TryGo(ok); return g.Wait() }},
+		{"group of zero executor", false, func(c C, _ E) error { return inGroupOf(zero(), c, ok) }},
+		{"Go zero executor", false, func(c C, _ E) error { return zero().Go(c, fn) }},
+		{"TryGo zero executor", false, func(c C, _ E) error { return zero().TryGo(c, fn) }},
+		{"Submit zero executor", false, func(c C, _ E) error { return second(executor.Submit(c, zero(), one)) }},
+		{"For zero executor", false, func(c C, _ E) error { return executor.For(c, zero(), 3, body) }},
+		{"Quiesce zero executor", false, func(c C, _ E) error { return zero().Quiesce(c) }},
+		{"Shutdown zero executor", false, func(c C, _ E) error { return zero().Shutdown(c) }},
+		{"Close zero executor", false, func(C, E) error { return zero().Close() }},
+		{"Resize zero executor", false, func(C, E) error { return zero().Resize(1) }},
+		{"DebugHandler zero executor", true, func(C, E) error { zero().DebugHandler(); return nil }},
 		{"Wait nil group", false, func(C, E) error { return noGroup.Wait() }},
 		{"Go nil group", true, func(C, E) error { noGroup.Go(ok); return nil }},
 		{"Fork nil ctx", true, func(C, E) error { executor.Fork(noCtx, func(C) int { return 1 }); return nil }},

@@ -78,7 +78,7 @@ type (
 
 func newRunner(e *Executor) *runner {
 	return &runner{
-		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling,
+		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling, turnEnds: unread,
 	}
 }
 
@@ -185,6 +185,7 @@ func (r *runner) forget() {
 		r.tc = nil
 	}
 	r.batchAt, r.fairAt = 0, 0 // the time asleep does not count
+	r.turnEnds, r.woke = unread, false
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 

@@ -26,7 +26,7 @@ func (s Sizing) String() string { return fmt.Sprintf("slots=%d: %s", s.Slots, s.
 // slot is in use, changes of the quota and of GOMAXPROCS go unnoticed, until the first task. It costs
 // one load.
 func (e *Executor) Sizing() Sizing {
-	if e == nil {
+	if e.missing() != nil {
 		return Sizing{}
 	}
 	return e.sizer.now.Load().Sizing
@@ -37,7 +37,7 @@ func (e *Executor) Sizing() Sizing {
 // in it. ok is false where there is no quota, or no way to know, and after the end. It takes a few
 // microseconds, and works with a fixed number of slots too.
 func (e *Executor) Throttling() (t Throttling, ok bool) {
-	if e == nil {
+	if e.missing() != nil {
 		return Throttling{}, false
 	}
 	return e.sizer.reader.throttling()

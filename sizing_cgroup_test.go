@@ -283,7 +283,7 @@ func TestCgroup_QuotaFlipsUnderLoad(t *testing.T) {
 	ask, until := startSizes(t, g)
 	procs := ask("work").GOMAXPROCS
 	changes, last := 0, ""
-	flips := 20
+	flips := 12
 	if testing.Short() {
 		flips = 6
 	}

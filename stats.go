@@ -218,7 +218,7 @@ func (s *Stats) ended() uint64 { return s.Completed + s.Panicked + s.Canceled }
 // Stats returns a snapshot. It takes a few microseconds and disturbs nobody; it may be called at any
 // time, after Close too.
 func (e *Executor) Stats() Stats {
-	if e == nil {
+	if e.missing() != nil {
 		return Stats{}
 	}
 	s := e.sum()

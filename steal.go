@@ -116,7 +116,7 @@ func (r *runner) batch() int {
 // batchSize returns how many tasks of the estimated length are a batch.
 func (r *runner) batchSize() int { return int(min(maxBatch, batchTime/(r.taskTime+1)+1)) }
 
-// unread says that the clock was not read at the last batch.
+// unread says that the clock has not been read since the runner slept.
 const unread time.Duration = math.MinInt64
 
 // epoch makes reading the clock cheaper: time.Since reads only the monotonic one.
