@@ -322,6 +322,9 @@ func (g *Group) waitOnce(caller, r *runner, rd *round, parked *bool) (over bool)
 		if t := g.next(rd); t != nil {
 			g.mu.Unlock()
 			t.help(r)
+			if g.e.word.Load()&freeMask == 0 {
+				r.pace() // as at a Checkpoint: it may be one of thousands
+			}
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/petermattis/goid"
 )
@@ -51,7 +52,8 @@ func (r *runner) isCurrent() bool { return fastID.ok && r.goid == goid.Get() }
 type runnerTable [64]struct {
 	mu      sync.RWMutex
 	runners map[int64]*runner
-	_       [96]byte
+	len     atomic.Int32 // of runners, for those who are none themselves: as a rule it is zero
+	_       [88]byte
 }
 
 var runners runnerTable
@@ -63,6 +65,7 @@ func (t *runnerTable) add(r *runner) {
 		shard.runners = make(map[int64]*runner)
 	}
 	shard.runners[r.goid] = r
+	shard.len.Store(int32(len(shard.runners)))
 	shard.mu.Unlock()
 }
 
@@ -70,6 +73,7 @@ func (t *runnerTable) remove(r *runner) {
 	shard := &t[uint64(r.goid)%uint64(len(t))]
 	shard.mu.Lock()
 	delete(shard.runners, r.goid)
+	shard.len.Store(int32(len(shard.runners)))
 	shard.mu.Unlock()
 }
 
@@ -83,6 +87,9 @@ func currentRunner(ctx context.Context) *runner {
 	}
 	id := goroutineID()
 	shard := &runners[uint64(id)%uint64(len(runners))]
+	if shard.len.Load() == 0 {
+		return nil
+	}
 	shard.mu.RLock()
 	r := shard.runners[id]
 	shard.mu.RUnlock()

@@ -88,6 +88,21 @@ func TestProcessor_BetweenChunksOfALoopOthersRun(t *testing.T) {
 	}), int64(wakeLimit))
 }
 
+// Mutant: a task that runs what it waits for in place goes on and on.
+func TestProcessor_WhileATaskRunsItsGroupOthersRun(t *testing.T) {
+	require.Less(t, unitsUntilAwake(t, func(e *executor.Executor, unit func()) {
+		for range 2 {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+				g := e.NewGroup(ctx)
+				for range 250 {
+					g.Go(func(context.Context) error { unit(); return nil })
+				}
+				_ = g.Wait()
+			}))
+		}
+	}), int64(wakeLimit))
+}
+
 // One producer and as many slots as processors: it is to go on before the queue is empty, or each filling ends with
 // the runners asleep. Mutant: submitters that have been woken wait until a runner parks.
 func TestProcessor_SubmittersGoOnBeforeTheQueueIsEmpty(t *testing.T) {
