@@ -374,8 +374,7 @@ func TestRegression_ForEachReturnsTheFirstError(t *testing.T) {
 	mine := errors.New("mine")
 	ctx, cancel := context.WithCancel(context.Background())
 	err = ForEach(ctx, e, func(yield func(int) bool) {
-		yield(1)
-		for i := 0; yield(2) && i < 1_000_000; i++ {
+		for i := 0; yield(i) && i < 1_000_000; i++ {
 		}
 		cancel()
 	}, func(context.Context, int) error { return mine })
