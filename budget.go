@@ -57,7 +57,9 @@ func (r *runner) checkpoint() {
 			return
 		}
 	}
-	r.pace()
+	if r.blocking == 0 { // the time inside is not the task's
+		r.pace()
+	}
 }
 
 // spend yields at the end of the budget.

@@ -429,7 +429,7 @@ func (b *bound) other(s *boundState, i int, m *move) bool {
 			return false
 		}
 		o.times++
-		n := uint8(min(b.most, int(s.len)/2+1, int(s.len)))
+		n := uint8(min(b.most, int(s.len)))
 		for range n {
 			task := s.queue[0] - 1
 			copy(s.queue[:], s.queue[1:])

@@ -31,11 +31,11 @@ var _ = mirrors(map[string]string{
 	"runner.unpark":           "bc85cacad220",
 	"runner.sleep":            "ed36969e8ece",
 	"runner.pick":             "8957edb75857",
-	"runner.takeInjected":     "8122490e3f6d",
+	"runner.takeInjected":     "ab57fc6a6578",
 	"runner.search":           "b5d89284b725",
 	"runner.steal":            "e5cde4d4a8f1",
 	"runner.nextTask":         "6f078bec0e2d",
-	"runner.boundary":         "08cb9294910d",
+	"runner.boundary":         "2ae21fe7bb43",
 	"runner.adopt":            "eac7fabea572",
 	"runner.enter":            "a4ac4a4b4626",
 	"runner.leave":            "82f841ca4b12",
@@ -481,7 +481,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			return true
 		case rnTake:
-			n := min(int(s.injected.n), int(s.injected.n)/p.slots+1, plQueue)
+			n := min(int(s.injected.n), plQueue)
 			if n == 0 {
 				f.pc = rnSearch
 				if f.b != 0 {

@@ -147,7 +147,8 @@ func WithMaxSpares(n int) Option {
 }
 
 // WithBudget sets the time slice after which Checkpoint yields if other tasks wait. It is checked
-// every 10 ms, or every d if that is shorter but not below 1 ms. Default: 10ms.
+// every 10 ms, or every d if that is shorter but not below 1 ms, and while no slot is free by the task's own
+// Checkpoints too, about every 100 µs. Default: 10ms.
 func WithBudget(d time.Duration) Option {
 	return option(func(c *config) {
 		if d <= 0 {

@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,7 +48,7 @@ func TestPace_ATaskSpendsItsBudgetByItsOwnClock(t *testing.T) {
 	require.EqualValues(t, 1, s.YieldsBudget)
 }
 
-// Mutant: the time of the task before, or that inside Blocking, counts.
+// Mutant: the time of the task before counts.
 func TestPace_ANewSliceStartsWithTheTask(t *testing.T) {
 	overtaken, s := pacedTask(t, func(_ context.Context, r *runner) {
 		r.pacer.slice, r.pacer.since = r.count.progress()+r.word.Load()/oneEpoch-1, time.Since(epoch)-2*time.Hour
@@ -65,6 +67,7 @@ func TestPace_OnlyWhileNoSlotIsFree(t *testing.T) {
 		require.False(t, r.hurried(e.word.Load()), "a slot is free")
 
 		hold, held := make(chan struct{}), make(chan struct{})
+		defer close(hold)
 		require.NoError(t, e.Go(context.Background(), func(context.Context) { close(held); <-hold }))
 		<-held
 		require.True(t, r.hurried(e.word.Load()))
@@ -76,10 +79,116 @@ func TestPace_OnlyWhileNoSlotIsFree(t *testing.T) {
 		require.NoError(t, Checkpoint(ctx))
 		<-queued.Done() // this task has yielded to it
 		require.EqualValues(t, 1, e.Stats().YieldsBudget)
-		close(hold)
 		return 0, nil
 	})
 	require.NoError(t, err)
 	_, err = f.Wait(context.Background())
 	require.NoError(t, err)
+}
+
+// pacing returns a runner that runs nothing, to call pace on.
+func pacing(t *testing.T) *runner {
+	e, err := New(WithSlots(1))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	r := newRunner(e)
+	r.goid = goroutineID()
+	return r
+}
+
+// Mutant: the age of the process counts as the time that the first task of a new runner has used.
+func TestPace_TheFirstTaskOfARunnerHasItsBudget(t *testing.T) {
+	r := pacing(t)
+	before := time.Since(epoch)
+	r.pace()
+	require.GreaterOrEqual(t, r.pacer.since, before)
+}
+
+// Mutant: only the number of tasks that have ended tells slices apart.
+func TestPace_BlockingStartsANewSlice(t *testing.T) {
+	r := pacing(t)
+	r.pace()
+	since := r.pacer.since
+	r.word.Add(oneEpoch)
+	r.pacer.period = 0
+	r.pace()
+	require.Greater(t, r.pacer.since, since)
+}
+
+// Mutant: a Checkpoint inside Blocking starts a slice there.
+func TestPace_NotInsideBlocking(t *testing.T) {
+	r := pacing(t)
+	r.blocking = 1
+	r.checkpoint()
+	require.Zero(t, r.pacer.readAt)
+	r.blocking = 0
+	r.checkpoint()
+	require.NotZero(t, r.pacer.readAt)
+}
+
+// Mutants: after a task with many Checkpoints a second, the next reads the clock at one in 64; or each reads it.
+func TestPace_ThePeriodIsTheTasksOwn(t *testing.T) {
+	r := pacing(t)
+	reads := 0
+	pace := func() {
+		before := r.pacer.calls
+		if r.pace(); r.pacer.calls <= before {
+			reads++
+		}
+	}
+	for range 1000 * maxPace {
+		pace()
+	}
+	require.Less(t, reads, 500*maxPace)
+	r.tasks++
+	reads = 0
+	pace()
+	require.Equal(t, 1, reads)
+}
+
+// Mutant: a task whose budget is spent asks again at each look, and takes the injector's lock for it.
+func TestPace_ARefusedYieldIsNotAskedForAtOnce(t *testing.T) {
+	r := pacing(t)
+	r.pace()
+	r.pacer.since -= 10 * time.Hour
+	r.pacer.period = 0
+	r.pace()
+	require.Less(t, time.Since(epoch)-r.pacer.since, time.Hour)
+}
+
+// Mutants: a runner that has slept goes to the end of the scheduler's queue at once; a turn is as short beside
+// goroutines that compute.
+func TestTurn_BeginsAfterSleepAndIsAsLongAsTheWait(t *testing.T) {
+	turn := turn{length: 7 * time.Millisecond, ends: unread}
+	require.False(t, turn.isOver(time.Second))
+	require.False(t, turn.isOver(time.Second+7*time.Millisecond-1))
+	require.True(t, turn.isOver(time.Second+7*time.Millisecond))
+
+	r := pacing(t)
+	r.turn.length = 7 * time.Millisecond
+	r.forget()
+	require.False(t, r.turn.isOver(0))
+	require.Equal(t, 7*time.Millisecond, r.turn.ends)
+}
+
+// Where a processor is left for others, nothing is given up. Mutant: slots alone count.
+func TestTurn_CrowdedOnlyWithoutAProcessorLeft(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	e, err := New(WithSlots(2), WithMaxSpares(0))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close()) }()
+	release := make(chan struct{})
+	var started sync.WaitGroup
+	for range 2 {
+		require.False(t, e.crowded())
+		started.Add(1)
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { started.Done(); <-release }))
+		started.Wait()
+	}
+	runtime.GOMAXPROCS(2)
+	require.True(t, e.crowded())
+	runtime.GOMAXPROCS(3)
+	require.False(t, e.crowded())
+	close(release)
 }

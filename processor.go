@@ -13,7 +13,7 @@ import (
 const (
 	// minTurn and maxTurn are how long a runner keeps the processor from others at a stretch, as far as the
 	// length of tasks allows. Giving it up costs about 200 ns if nobody wants it. In between it is as long as the
-	// runner has waited for its turn, so that it gets no less than goroutines which compute until the runtime
+	// runner has waited for its turn, so that it gets about as much as goroutines which compute until the runtime
 	// preempts them, after 10 ms.
 	minTurn = time.Millisecond
 	maxTurn = 10 * time.Millisecond
@@ -29,56 +29,92 @@ func (e *Executor) crowded() bool {
 	return freeSlots(e.word.Load()) == 0 && e.slotCount() >= runtime.GOMAXPROCS(0)
 }
 
-// shareProcessor lets other goroutines run, if it is time for that. It takes and returns the time since epoch.
-func (r *runner) shareProcessor(now time.Duration) time.Duration {
-	if r.turnEnds == unread { // it slept, and others had the processor
-		r.turnEnds = now + minTurn
-	}
-	if now < r.turnEnds {
-		return now
-	}
-	back := now
-	if r.e.crowded() {
-		runtime.Gosched()
-		back = time.Since(epoch)
-	}
-	r.turnEnds = back + min(max(minTurn, back-now), maxTurn)
-	return back
+// turn is how long a runner has the processor.
+type turn struct {
+	length time.Duration // of the next one
+	ends   time.Duration // of this one, since epoch; unread: it begins when the clock is read next
+	over   bool          // between two tasks others get the processor
+	woke   bool          // submitters, since they last got it
+	low    bool          // the queue, when something was taken from it last
 }
 
-// letSubmittersRun is for a runner that has woken submitters, when the queue runs low: they can fill it before it is
-// empty and all runners park.
-func (r *runner) letSubmittersRun() {
-	r.woke = false
-	if r.e.crowded() {
-		runtime.Gosched()
+// isOver reports whether the turn has ended at a time since epoch.
+func (t *turn) isOver(now time.Duration) bool {
+	if t.ends == unread {
+		t.ends = now + t.length
 	}
+	return now >= t.ends
+}
+
+// giveWay lets others have the processor between two tasks, if the turn is over, or if the runner has woken
+// submitters and has nothing to do beside a queue that runs low: they can fill it before it is empty and all
+// runners park. Nobody counts on the runner as a searcher there (P1).
+func (r *runner) giveWay() {
+	if t := &r.turn; t.over || t.woke && r.slot.len() == 0 {
+		t.over, t.woke = false, false
+		r.passOn(time.Since(epoch))
+	}
+}
+
+// shareProcessor is giveWay inside a task that reads the clock. It takes and returns the time since epoch.
+func (r *runner) shareProcessor(now time.Duration) time.Duration {
+	if !r.turn.isOver(now) {
+		return now
+	}
+	return r.passOn(now)
+}
+
+// passOn lets other goroutines run, where they may have to wait for that. The next turn is as long as it took.
+func (r *runner) passOn(now time.Duration) (back time.Duration) {
+	t := &r.turn
+	if !r.e.crowded() {
+		t.ends = now + minTurn
+		return now
+	}
+	runtime.Gosched()
+	back = time.Since(epoch)
+	t.length = min(max(minTurn, back-now), maxTurn)
+	t.ends = back + t.length
+	if r.batchAt != 0 && r.batchAt != unread { // the tasks did not take that long
+		r.batchAt += back - now
+	}
+	if r.fairAt != 0 {
+		r.fairAt += back - now
+	}
+	return back
 }
 
 // pacer is what a runner knows about the task that it runs from its Checkpoints.
 type pacer struct {
+	task          uint32        // which of the runner's tasks that is
 	calls, period int           // Checkpoints since the clock was read, and how many there are to be
 	readAt        time.Duration // when that was, since epoch
 	slice         uint64        // the runner's progress at that time
 	since         time.Duration // since when, as far as seen here, the task has had its slot
 }
 
-// pace is what a Checkpoint does while no slot is free. It may give up the processor, and the slot if the task's
+// pace is what a Checkpoint does while no slot is free, or the keeper's flag was set. It may give up the processor, and the slot if the task's
 // budget is spent: the keeper, whose timer waits for a processor like everybody else, may be late.
 func (r *runner) pace() {
 	p := &r.pacer
+	if p.task != r.tasks { // another may call it less often
+		p.task, p.period = r.tasks, 0
+	}
 	if p.calls++; p.calls < p.period {
 		return
 	}
 	p.calls = 0
 	now := time.Since(epoch)
-	took := now - p.readAt + 1
+	took := max(1, now-p.readAt)
 	p.period = int(min(maxPace, paceTime*time.Duration(p.period+1)/took))
 	if slice := r.count.progress() + r.word.Load()/oneEpoch; slice != p.slice {
 		p.slice, p.since = slice, now
 	}
-	if now-p.since >= r.e.cfg.budget && r.spend() {
-		return
+	if budget := r.e.cfg.budget; now-p.since >= budget {
+		if r.spend() {
+			return
+		}
+		p.since = now - budget + minTurn // nobody waits, or no spare is left: not again at once
 	}
 	p.readAt = r.shareProcessor(now)
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"math"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -39,11 +40,9 @@ type runner struct {
 	calls      uint32        // Blocking calls, for sampling
 	shortCalls bool          // the last one that was measured was short
 	misses     int
-	woke       bool // submitters, since it last let them have the processor
-	low        bool // the queue, after its last batch
 
-	turnEnds time.Duration // since epoch: then it lets others have the processor
-	pacer    pacer
+	turn  turn
+	pacer pacer
 
 	frames   int  // tasks with a frame since the last boundary
 	depth    int  // nested tasks on this stack, run in place by waiters
@@ -78,7 +77,8 @@ type (
 
 func newRunner(e *Executor) *runner {
 	return &runner{
-		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling, turnEnds: unread,
+		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling,
+		turn: turn{length: minTurn, ends: unread}, pacer: pacer{slice: math.MaxUint64},
 	}
 }
 
@@ -160,6 +160,9 @@ func (r *runner) boundary() {
 	if r.slot == nil || r.e.word.Load()&debt != 0 {
 		r.settle()
 	}
+	if (r.turn.over || r.turn.woke && r.turn.low) && r.slot != nil {
+		r.giveWay()
+	}
 }
 
 // hasChildren reports whether endChildren has something to do.
@@ -184,8 +187,8 @@ func (r *runner) forget() {
 	if r.tc != nil && !sameContext(r.tc.parent, background) {
 		r.tc = nil
 	}
-	r.batchAt, r.fairAt = 0, 0 // the time asleep does not count
-	r.turnEnds, r.woke = unread, false
+	r.batchAt, r.fairAt = 0, 0               // the time asleep does not count
+	r.turn.ends, r.turn.woke = unread, false // and others had the processor
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 

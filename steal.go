@@ -71,16 +71,14 @@ func (r *runner) tuneFairness() {
 		each := (now-r.fairAt)/time.Duration(r.tick) + 1
 		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
 	}
-	r.tick, r.fair, r.fairAt = 0, next, r.shareProcessor(now)
+	r.tick, r.fair, r.fairAt = 0, next, now
+	r.turn.over = r.turn.isOver(now)
 }
 
 // takeInjected takes up to most tasks from the injector: the first to run now, the others into the
 // own deque, where they are published again (P4).
 func (r *runner) takeInjected(most int) (entry, bool) {
 	q := &r.e.inject
-	if r.woke && r.low && most > 1 {
-		r.letSubmittersRun()
-	}
 	if !q.filled.Load() {
 		return entry{}, false
 	}
@@ -92,7 +90,9 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 	if did.published {
 		r.e.notify()
 	}
-	r.woke, r.low = r.woke || did.woke, did.low
+	if ok {
+		r.turn.woke, r.turn.low = r.turn.woke || did.woke, did.low
+	}
 	return en, ok
 }
 
@@ -104,12 +104,12 @@ func (r *runner) batch() int {
 		return r.batchSize()
 	}
 	now := time.Since(epoch)
-	back := r.shareProcessor(now)
+	r.turn.over = r.turn.isOver(now)
 	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt != unread {
 		took := (now - r.batchAt) / n
 		r.taskTime = max(took, r.taskTime-r.taskTime/8)
 	}
-	r.batchAt, r.batchTasks = back, r.tasks
+	r.batchAt, r.batchTasks = now, r.tasks
 	return r.batchSize()
 }
 
