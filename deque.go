@@ -33,7 +33,8 @@ type deque struct {
 	// The owner's own, plain.
 	next  uint32 // the true tail; tail lags behind it only inside a pop
 	steal uint32 // copy of head's steal half, refreshed when the ring looks full
-	_     [116]byte
+	batch bool   // all that is there is of one batch: it is popped as it arrived
+	_     [115]byte
 
 	cells [dequeCap]entry
 }
@@ -62,6 +63,7 @@ func (d *deque) room() int {
 func (d *deque) push(en entry) {
 	d.cells[d.next&dequeMask] = en
 	d.next++
+	d.batch = false
 	d.tail.Store(d.next) // publishes the cell; pairs with the tail load in take (D2)
 }
 
@@ -70,6 +72,7 @@ func (d *deque) push(en entry) {
 func (d *deque) set(offset uint32, en entry) { d.cells[(d.next+offset)&dequeMask] = en }
 
 func (d *deque) advance(n uint32) {
+	d.batch = n > 0 && d.len() == 0
 	d.next += n
 	d.tail.Store(d.next)
 }

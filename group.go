@@ -82,11 +82,13 @@ func (g *Group) Go(fn func(context.Context) error) { g.start(fn, true) }
 // the group. A group at its limit refuses too.
 func (g *Group) TryGo(fn func(context.Context) error) bool { return g.start(fn, false) }
 
-// begin registers a task, and says whether it must wait for a permit.
-func (g *Group) begin(wait bool) (t *groupTask, held bool) {
+// begin registers a task, and says whether it must wait for a permit. One that may wait for room for ever is patient:
+// it gets its place in the queue before its permit. Else those who are held back could fill the queue while it waits for
+// room with the permit that they wait for.
+func (g *Group) begin(wait, patient bool) (t *groupTask, held bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	held = g.limit > 0 && g.permits >= g.limit
+	held = g.limit > 0 && (patient || g.permits >= g.limit)
 	if held && !wait {
 		return nil, true
 	}
@@ -110,8 +112,9 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		g.fail(errNilFunc)
 		return false
 	}
-	r := g.e.own(currentRunner(g.home))
-	t, held := g.begin(wait)
+	caller := currentRunner(g.home)
+	r := g.e.own(caller)
+	t, held := g.begin(wait, wait && caller == nil)
 	if t == nil {
 		return false
 	}

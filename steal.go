@@ -46,14 +46,16 @@ const (
 
 // pick takes a task from the places that need no search: the own deque and the injector.
 func (r *runner) pick() (entry, bool) {
+	d := &r.slot.deque
 	if r.tick++; r.tick >= r.fair {
 		r.tuneFairness()
-		if en, ok := r.takeInjected(1); ok {
-			return en, true
+		if !d.batch || d.len() == 0 { // else what the injector has came later
+			if en, ok := r.takeInjected(1); ok {
+				return en, true
+			}
 		}
 	}
-	d := &r.slot.deque
-	if r.pops++; r.pops%headEvery == 0 {
+	if r.pops++; r.pops%headEvery == 0 && !d.batch {
 		if en, ok := d.popHead(); ok {
 			return en, true
 		}

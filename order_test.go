@@ -1,0 +1,59 @@
+package executor_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/seed-97bda89a/executor"
+	"github.com/stretchr/testify/require"
+)
+
+// People use a pool of one as a queue. Mutants: now and then the owner takes the head of a batch from the injector, which
+// arrived last; now and then the injector goes first, though what it has came later.
+func TestOrder_OneSlotIsFirstInFirstOut(t *testing.T) {
+	for _, n := range []int{5, 10, 100, 1000} {
+		for _, gated := range []bool{true, false} {
+			e := spared(t, 1, 2, executor.WithQueueLimit(1024))
+			var g *gate
+			if gated {
+				g = stick(t, e, 1)
+			}
+			var order, want []int // one slot: the tasks write one after the other
+			for i := range n {
+				want = append(want, i)
+				require.NoError(t, e.Go(context.Background(), func(context.Context) { order = append(order, i) }))
+			}
+			if gated {
+				g.open()
+			}
+			quiet(t, e)
+			require.Equal(t, want, order)
+		}
+	}
+}
+
+// Two producers, each in its own order. Mutant: as above.
+func TestOrder_EachProducerKeepsItsOwnOnOneSlot(t *testing.T) {
+	e := spared(t, 1, 2, executor.WithQueueLimit(16))
+	var last [2]int
+	bad := 0
+	var producers sync.WaitGroup
+	for p := range last {
+		producers.Go(func() {
+			for i := 1; i <= scaled(5000); i++ {
+				if err := e.Go(context.Background(), func(context.Context) {
+					if i != last[p]+1 {
+						bad++
+					}
+					last[p] = i
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	producers.Wait()
+	quiet(t, e)
+	require.Zero(t, bad)
+}
