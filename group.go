@@ -9,8 +9,8 @@ import (
 )
 
 // Group is a set of tasks that work on one thing, with the shape of errgroup.Group: the first error
-// cancels the others, and Wait returns it. A Group is used by one goroutine and the group's own tasks;
-// while Wait runs, only the latter may call Go. After Wait it is as new. Cost: one allocation per task.
+// cancels the others, and Wait returns it. Any goroutine may call Go and TryGo; while Wait runs, only the
+// group's own tasks may. After Wait it is as new, and Wait has nothing more to say. Cost: one allocation per task.
 type Group struct {
 	e      *Executor
 	parent context.Context

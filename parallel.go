@@ -14,8 +14,8 @@ import (
 // The first error, panic (as *PanicError), Goexit (as ErrGoexit) or the end of ctx stops the handing out
 // of further indices and is returned. Inside a task of e the caller works along. There is no grain to
 // choose: a range is split when an idle slot has taken the half that was there for it, or when a body
-// blocks. The calls are not tasks of their own: Stats counts the parts of the range, which complete also
-// when a call in them panics.
+// blocks inside Blocking. Bodies that wait for each other have to mark it so, or use ForEach. The calls are
+// not tasks of their own: Stats counts the parts of the range, which complete also when a call in them panics.
 func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i int) error) error {
 	if err := e.valid(ctx, fn == nil); err != nil {
 		return err
