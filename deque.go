@@ -33,8 +33,8 @@ type deque struct {
 	// The owner's own, plain.
 	next  uint32 // the true tail; tail lags behind it only inside a pop
 	steal uint32 // copy of head's steal half, refreshed when the ring looks full
-	batch bool   // all that is there is of one batch: it is popped as it arrived
-	_     [115]byte
+	batch uint32 // the end of the last batch: what is below is popped as it arrived, see onlyBatch
+	_     [112]byte
 
 	cells [dequeCap]entry
 }
@@ -63,18 +63,27 @@ func (d *deque) room() int {
 func (d *deque) push(en entry) {
 	d.cells[d.next&dequeMask] = en
 	d.next++
-	d.batch = false
 	d.tail.Store(d.next) // publishes the cell; pairs with the tail load in take (D2)
 }
 
 // set writes the entry that will be offset places above the tail, and advance publishes the next n
-// cells: together they push a batch in any order with one store. Owner, with room.
+// cells: together they push a batch with one store. Owner; the deque is empty.
 func (d *deque) set(offset uint32, en entry) { d.cells[(d.next+offset)&dequeMask] = en }
 
 func (d *deque) advance(n uint32) {
-	d.batch = n > 0 && d.len() == 0
 	d.next += n
+	d.batch = d.next
 	d.tail.Store(d.next)
+}
+
+// onlyBatch reports whether nothing is there but entries of the last batch. Owner.
+func (d *deque) onlyBatch() bool { return int32(d.next-d.batch) <= 0 }
+
+// forgetBatch is for an owner that asks onlyBatch: once in a while, or the index wraps around. Owner.
+func (d *deque) forgetBatch() {
+	if _, real := unpackHead(d.head.Load()); int32(real-d.batch) > 0 {
+		d.batch = real
+	}
 }
 
 // pop takes the newest entry. Owner. It costs no CAS unless the entry is the last one, because

@@ -491,7 +491,8 @@ func TestInjector_OverflowAndBatchesKeepTheOrder(t *testing.T) {
 			if !ok {
 				break
 			}
-			for ; ok; en, ok = d.pop() {
+			for ; ok; en, ok = d.popHead() {
+				require.True(t, d.onlyBatch())
 				got = append(got, idOf(en))
 			}
 		}

@@ -21,7 +21,7 @@ var _ = mirrors(map[string]string{
 	"injector.accept":        "9282f2f60702",
 	"injector.acceptOver":    "95cbb560c641",
 	"injector.refusal":       "1af4b0900741",
-	"injector.take":          "343e4b1d643a",
+	"injector.take":          "212f593a1278",
 	"injector.free":          "413e7de9623b",
 	"injector.grant":         "70a73f5132ce",
 	"injector.unreserve":     "eeaa2702c9a2",

@@ -17,9 +17,9 @@ const (
 
 var _ = mirrors(map[string]string{
 	"deque.room":        "cbd42b58fdd8",
-	"deque.push":        "5f2646759418",
+	"deque.push":        "2f8a692a2e99",
 	"deque.set":         "d3c798b5e8b9",
-	"deque.advance":     "4d9a6e369520",
+	"deque.advance":     "1bc9c211f97a",
 	"deque.pop":         "aa45ba58d2d5",
 	"deque.popHead":     "21fa7dd8bc33",
 	"deque.claimNewest": "8b7e7b0c0e78",

@@ -30,7 +30,7 @@ var _ = mirrors(map[string]string{
 	"Executor.giveBack":       "ba310177277c",
 	"runner.unpark":           "bc85cacad220",
 	"runner.sleep":            "ed36969e8ece",
-	"runner.pick":             "31d7cd8d8a4a",
+	"runner.pick":             "ca5b6c8c7665",
 	"runner.takeInjected":     "ab57fc6a6578",
 	"runner.search":           "b5d89284b725",
 	"runner.steal":            "e5cde4d4a8f1",

@@ -106,7 +106,7 @@ func (q *injector) addResume(y *resume) {
 }
 
 // take removes up to most entries: it returns the oldest and pushes the others to d, which has
-// room for them, so that d's owner pops them in arrival order. A taker leaves share-1 of share
+// room for them, and is empty if most is above 1. A taker leaves share-1 of share
 // parts to others, unless those are too small. Freed places go directly to waiters. It reports whether there was
 // an entry, and what else it did.
 func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did taken) {
@@ -126,10 +126,12 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 	}
 	first = q.queue.pop()
 	rest := n - 1
-	for i := rest - 1; i >= 0; i-- {
-		d.set(uint32(i), q.queue.pop())
+	if rest > 0 {
+		for i := range uint32(rest) {
+			d.set(i, q.queue.pop())
+		}
+		d.advance(uint32(rest))
 	}
-	d.advance(uint32(rest))
 	q.moved += uint64(n)
 	granted := q.free(freed)
 	low := q.queue.len < q.limit/4

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// People use a pool of one as a queue. Mutants: now and then the owner takes the head of a batch from the injector, which
-// arrived last; now and then the injector goes first, though what it has came later.
+// People use a pool of one as a queue. Mutants: the owner takes a batch from the injector from its end; now and then the
+// injector goes first, though what it has came later.
 func TestOrder_OneSlotIsFirstInFirstOut(t *testing.T) {
 	for _, n := range []int{5, 10, 100, 1000} {
 		for _, gated := range []bool{true, false} {
@@ -56,4 +56,34 @@ func TestOrder_EachProducerKeepsItsOwnOnOneSlot(t *testing.T) {
 	producers.Wait()
 	quiet(t, e)
 	require.Zero(t, bad)
+}
+
+// On more slots tasks from outside start in order too, as far as one can tell. Mutant: a batch lies in the deque with its
+// newest entry where thieves take.
+func TestOrder_ThievesTakeTheOldest(t *testing.T) {
+	e := bare(t, 2)
+	for range scaled(500) {
+		g := stick(t, e, 2)
+		var meeting sync.WaitGroup
+		meeting.Add(2)
+		third, early := make(chan struct{}), make(chan bool, 2)
+		for range 2 {
+			require.NoError(t, e.Go(context.Background(), func(context.Context) {
+				meeting.Done()
+				meeting.Wait()
+				select {
+				case <-third:
+					early <- true
+				default:
+					early <- false
+				}
+			}))
+		}
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { close(third) }))
+		g.open()
+		first := await(t, "one of the first two", early)
+		second := await(t, "the other", early)
+		require.False(t, first && second, "the third task ran before the second")
+		quiet(t, e)
+	}
 }

@@ -47,15 +47,17 @@ const (
 // pick takes a task from the places that need no search: the own deque and the injector.
 func (r *runner) pick() (entry, bool) {
 	d := &r.slot.deque
+	batch := d.onlyBatch()
 	if r.tick++; r.tick >= r.fair {
 		r.tuneFairness()
-		if !d.batch || d.len() == 0 { // else what the injector has came later
+		d.forgetBatch()
+		if !batch || d.len() == 0 { // else what the injector has came later
 			if en, ok := r.takeInjected(1); ok {
 				return en, true
 			}
 		}
 	}
-	if r.pops++; r.pops%headEvery == 0 && !d.batch {
+	if r.pops++; batch || r.pops%headEvery == 0 {
 		if en, ok := d.popHead(); ok {
 			return en, true
 		}
