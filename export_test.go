@@ -22,6 +22,14 @@ var raceDetector = func() bool {
 // Validate is validate, for tests outside of the package.
 func Validate(e *Executor) error { return validate(e) }
 
+// spin keeps a processor busy for about d. Spin is the same, for tests outside of the package.
+func spin(d time.Duration) {
+	for start := time.Now(); time.Since(start) < d; {
+	}
+}
+
+func Spin(d time.Duration) { spin(d) }
+
 // Settled is settled, for tests outside of the package.
 func Settled(e *Executor, within time.Duration) error { return settled(e, within) }
 

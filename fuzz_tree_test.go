@@ -373,8 +373,7 @@ func pause(arg int) {
 	case 0:
 		runtime.Gosched()
 	case 1:
-		for start := time.Now(); time.Since(start) < 20*time.Microsecond; {
-		}
+		spin(20 * time.Microsecond)
 	case 2:
 		time.Sleep(50 * time.Microsecond)
 	case 3:

@@ -173,12 +173,12 @@ func TestTurn_BeginsAfterSleepAndIsAsLongAsTheWait(t *testing.T) {
 
 // Where a processor is left for others, nothing is given up. Mutant: slots alone count.
 func TestTurn_CrowdedOnlyWithoutAProcessorLeft(t *testing.T) {
-	procs := runtime.GOMAXPROCS(0)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	e, err := New(WithSlots(2), WithMaxSpares(0))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close()) }()
 	release := make(chan struct{})
+	defer close(release) // before Close, which waits for the tasks
 	var started sync.WaitGroup
 	for range 2 {
 		require.False(t, e.crowded())
@@ -190,5 +190,4 @@ func TestTurn_CrowdedOnlyWithoutAProcessorLeft(t *testing.T) {
 	require.True(t, e.crowded())
 	runtime.GOMAXPROCS(3)
 	require.False(t, e.crowded())
-	close(release)
 }

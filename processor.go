@@ -93,8 +93,9 @@ type pacer struct {
 	since         time.Duration // since when, as far as seen here, the task has had its slot
 }
 
-// pace is what a Checkpoint does while no slot is free, or the keeper's flag was set. It may give up the processor, and the slot if the task's
-// budget is spent: the keeper, whose timer waits for a processor like everybody else, may be late.
+// pace is what a Checkpoint does while no slot is free, or when the keeper's flag was set. It may give up the
+// processor, and the slot if the task's budget is spent: the keeper, whose timer waits for a processor like
+// everybody else, may be late.
 func (r *runner) pace() {
 	p := &r.pacer
 	if p.task != r.tasks { // another may call it less often

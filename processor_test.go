@@ -13,12 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compute keeps a processor busy for about d.
-func compute(d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-	}
-}
-
 // unitsUntilAwake makes every processor run tasks that call unit over and over, wakes a goroutine from one of them, and
 // returns how many units end until it runs: the median of several tries, since others want processors too.
 // Without anybody's help it takes the runtime 10 ms to 20 ms.
@@ -36,7 +30,7 @@ func unitsUntilAwake(t *testing.T, run func(e *executor.Executor, unit func())) 
 			after.Store(units.Load())
 		})
 		run(e, func() {
-			compute(100 * time.Microsecond)
+			executor.Spin(100 * time.Microsecond)
 			if n := units.Add(1); n == 40 {
 				before.Store(n)
 				close(bell)

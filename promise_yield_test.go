@@ -263,8 +263,7 @@ func TestCheckpoint_GivesEachItsShare(t *testing.T) {
 		for i := range turns {
 			require.NoError(t, e.Go(ctx, func(ctx context.Context) {
 				for executor.Checkpoint(ctx) == nil {
-					for start := time.Now(); time.Since(start) < 100*time.Microsecond; {
-					}
+					executor.Spin(100 * time.Microsecond)
 					if turns[i].Add(1) == 2000 {
 						stop()
 					}

@@ -51,8 +51,7 @@ func serveViewer(t *testing.T) {
 		if question == "burn" {
 			before, _ := q.throttling()
 			for now := before; now.Throttled < before.Throttled+3; now, _ = q.throttling() {
-				for start := time.Now(); time.Since(start) < time.Millisecond; {
-				}
+				spin(time.Millisecond)
 				require.NoError(t, t.Context().Err())
 			}
 		}

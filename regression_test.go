@@ -271,8 +271,7 @@ func TestRegression_OutsideIsNotStarvedByLongTasksThatComeBack(t *testing.T) {
 	var chain func(context.Context)
 	chain = func(ctx context.Context) {
 		long.Add(1)
-		for start := time.Now(); time.Since(start) < time.Millisecond; {
-		}
+		spin(time.Millisecond)
 		if !stop.Load() {
 			_ = e.Go(ctx, chain)
 		}

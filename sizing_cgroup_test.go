@@ -77,11 +77,6 @@ func (c *sizeChild) work(t *testing.T) {
 	}
 }
 
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
-	}
-}
-
 func (c *sizeChild) view() sizeView {
 	v := sizeView{Sizing: c.e.Sizing(), Stats: c.e.Stats(), GOMAXPROCS: runtime.GOMAXPROCS(0)}
 	v.Text = v.Sizing.String()
