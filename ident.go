@@ -2,51 +2,29 @@ package executor
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
-	"github.com/petermattis/goid"
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 // Runners are recognised by their goroutine, whatever context a call is given (API promise 4).
-// A task context that names the runner is checked against the goroutine's number, which the goid
-// package reads in two nanoseconds. A call without one that is about to wait asks the table below.
+// A task context that names the runner is checked against the goroutine's number, which takes two
+// nanoseconds. A call without one that is about to wait asks the table below.
 
-var fastID struct {
-	once sync.Once
-	ok   bool // written once, before the first runner exists
-}
+var learned sync.Once
 
-// learnRuntime finds out, once, what can not be known before the program runs. It compares the fast number
-// with the one in a stack trace, on two goroutines. Where they
-// disagree, tasks are never pushed locally, and the slow paths read the stack trace.
+// learnRuntime finds out, once, what can not be known before the program runs.
 func learnRuntime() {
-	fastID.once.Do(func() {
+	learned.Do(func() {
 		learnCancelKey()
-		agree := func() bool { return goid.Get() == slowID() }
-		other := make(chan bool)
-		go func() { other <- agree() }()
-		fastID.ok = <-other && agree()
+		goid.Learn()
 	})
 }
 
-func slowID() int64 {
-	var buf [64]byte
-	return goid.ExtractGID(buf[:runtime.Stack(buf[:], false)])
-}
-
-// goroutineID returns the number of the calling goroutine. Numbers are never used again.
-func goroutineID() int64 {
-	if fastID.ok {
-		return goid.Get()
-	}
-	return slowID()
-}
-
 // isCurrent reports whether the calling goroutine is r's. It is false everywhere if the fast number
-// can not be trusted.
-func (r *runner) isCurrent() bool { return fastID.ok && r.goid == goid.Get() }
+// can not be trusted: then tasks are never pushed locally, and the slow paths read a stack trace.
+func (r *runner) isCurrent() bool { return goid.Is(r.goid) }
 
 // runnerTable finds the runner of a goroutine, of any executor in the process.
 type runnerTable [64]struct {
@@ -85,7 +63,7 @@ func currentRunner(ctx context.Context) *runner {
 			return tc.r
 		}
 	}
-	id := goroutineID()
+	id := goid.ID()
 	shard := &runners[uint64(id)%uint64(len(runners))]
 	if shard.len.Load() == 0 {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -92,7 +93,7 @@ func pacing(t *testing.T) *runner {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	r := newRunner(e)
-	r.goid = goroutineID()
+	r.goid = goid.ID()
 	return r
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 // runner is a goroutine that executes tasks while it holds a slot.
@@ -86,7 +88,7 @@ func newRunner(e *Executor) *runner {
 func (r *runner) main(s *slot) {
 	e := r.e
 	pprof.SetGoroutineLabels(e.labels) // first of all: the starter may have carried foreign ones
-	r.goid = goroutineID()
+	r.goid = goid.ID()
 	r.fair = fairness
 	runners.add(r)
 	e.registry.add(r)

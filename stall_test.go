@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -339,7 +340,7 @@ func TestStall_StackIsThatOfTheGoroutine(t *testing.T) {
 	require.NotEmpty(t, stackOf(slices.Max(all)))
 	close(release)
 	ended := make(chan int64)
-	go func() { ended <- goroutineID() }()
+	go func() { ended <- goid.ID() }()
 	id := <-ended
 	for stackOf(id) != "" { // it may be about to end
 		time.Sleep(time.Millisecond)
@@ -348,7 +349,7 @@ func TestStall_StackIsThatOfTheGoroutine(t *testing.T) {
 
 //go:noinline
 func stallTestSleeper(ids chan<- int64, release <-chan struct{}) {
-	ids <- goroutineID()
+	ids <- goid.ID()
 	<-release
 }
 
