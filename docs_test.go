@@ -120,7 +120,7 @@ func testNames(t *testing.T) []string {
 func TestDocs_EveryPatternFindsATest(t *testing.T) {
 	names := testNames(t)
 	for _, doc := range append(docFiles(t), "README.md") {
-		for _, command := range matches("(go test [^`\n]+)", readDoc(t, doc)) {
+		for _, command := range matches("(?m)(?:^|`)(?:[A-Z_]+=\\S+ )*(go test [^`\n]+)", readDoc(t, doc)) {
 			for flag, prefix := range map[string]string{"-run": "Test", "-bench": "Benchmark"} {
 				for _, pattern := range matches(flag+` '?([^\s']+)`, command) {
 					if pattern == "XXX" || pattern == "." {
@@ -128,7 +128,7 @@ func TestDocs_EveryPatternFindsATest(t *testing.T) {
 					}
 					pattern, _, _ = strings.Cut(strings.ReplaceAll(pattern, `\|`, "|"), "/") // as in a table; the rest is for subtests
 					found := slices.ContainsFunc(names, func(name string) bool {
-						return strings.HasPrefix(name, prefix) && regexp.MustCompile(pattern).MatchString(name)
+						return (strings.HasPrefix(name, prefix) || flag == "-run" && strings.HasPrefix(name, "Example")) && regexp.MustCompile(pattern).MatchString(name)
 					})
 					require.True(t, found, "%s: nothing to be found by %s %s", doc, flag, pattern)
 				}
@@ -175,8 +175,18 @@ func TestDocs_EveryLinkLeadsSomewhere(t *testing.T) {
 	}
 }
 
-func TestDocs_TheReadmeNamesEverythingExported(t *testing.T) {
-	text := readDoc(t, "README.md")
+// The pages for users.
+const (
+	guide     = "docs/GUIDE.md"
+	observing = "docs/OBSERVING.md"
+)
+
+func TestDocs_TheReadmeIsShort(t *testing.T) {
+	require.LessOrEqual(t, len(strings.Fields(readDoc(t, "README.md"))), 1500, "words in README.md: move some to docs/")
+}
+
+func TestDocs_TheGuideNamesEverythingExported(t *testing.T) {
+	text := readDoc(t, guide) + readDoc(t, observing)
 	for name, file := range rootFiles(t) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -184,7 +194,7 @@ func TestDocs_TheReadmeNamesEverythingExported(t *testing.T) {
 		for _, decl := range file.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Name.IsExported() && public(fn) {
 				named := regexp.MustCompile(`\b` + fn.Name.Name + `\b`).MatchString(text)
-				require.True(t, named, "README.md does not name %s, which %s exports", fn.Name.Name, name)
+				require.True(t, named, "neither %s nor %s names %s, which %s exports", guide, observing, fn.Name.Name, name)
 			}
 		}
 	}
@@ -199,12 +209,12 @@ func public(fn *ast.FuncDecl) bool {
 	return regexp.MustCompile(`^\*?(Executor|Group|Future|Forked|Bulkhead)\b`).MatchString(of) && fn.Name.Name != "String"
 }
 
-func TestDocs_TheReadmeListsTheMetrics(t *testing.T) {
+func TestDocs_TheMetricsAreListed(t *testing.T) {
 	source := readDoc(t, "otel.go") + readDoc(t, "sample.go")
 	const metric = `executor(?:\.[a-z]+){2,}`
 	made := matches(`(?:gauge|counter|counterIf|quota|seconds|durations)\((?:meter, |ok, )?"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)
-	require.Equal(t, made, matches("(?m)^\\| `("+metric+")` \\|", readDoc(t, "README.md")), "the table of metrics in README.md")
+	require.Equal(t, made, matches("(?m)^\\| `("+metric+")` \\|", readDoc(t, observing)), "the table of metrics in %s", observing)
 }
 
 // snippet is a fenced block of Go in a document. A word after "go" in the first line tells what it is.
@@ -235,39 +245,57 @@ func snippets(t *testing.T, doc string) []snippet {
 	return found
 }
 
-func TestDocs_TheReadmeListsTheStats(t *testing.T) {
-	text := readDoc(t, "README.md")
+func TestDocs_TheStatsAreListed(t *testing.T) {
+	text := readDoc(t, observing)
 	fields := reflect.TypeFor[Stats]()
 	for i := range fields.NumField() {
-		require.True(t, strings.Contains(text, "`"+fields.Field(i).Name+"`"), "README.md does not name Stats.%s", fields.Field(i).Name)
+		require.True(t, strings.Contains(text, "`"+fields.Field(i).Name+"`"), "%s does not name Stats.%s", observing, fields.Field(i).Name)
 	}
 }
 
-// TestDocs_TheReadmesCodeIsCorrect compares whole programs with the examples, and checks the types of all other
-// blocks but those marked "go peer", which use packages that this module does not require.
-func TestDocs_TheReadmesCodeIsCorrect(t *testing.T) {
+// TestDocs_TheCodeIsCorrect compares whole programs with the examples, and recipes with recipes_test.go, where they run. It
+// checks the types of all other blocks but those marked "go peer", which use packages that this module does not require.
+func TestDocs_TheCodeIsCorrect(t *testing.T) {
+	recipes := functionBodies(t, "recipes_test.go", "Example_")
 	var parts []snippet
 	programs := 0
-	for _, s := range snippets(t, "README.md") {
-		switch {
-		case s.kind == "go peer":
-		case strings.Contains(s.code, "package main\n"):
-			requireExample(t, s)
-			programs++
-		default:
-			parts = append(parts, s)
+	for _, doc := range []string{"README.md", guide, observing, "docs/CONTAINERS.md", "docs/MIGRATING.md", "docs/RECIPES.md"} {
+		for _, s := range snippets(t, doc) {
+			name, marked := strings.CutPrefix(s.kind, "go ")
+			switch {
+			case name == "peer":
+			case marked:
+				require.Equal(t, recipes[name], s.code, "%s:%d and Example_%s in recipes_test.go", doc, s.line, name)
+				delete(recipes, name)
+			case strings.Contains(s.code, "package main\n"):
+				requireExample(t, s)
+				programs++
+			default:
+				parts = append(parts, s)
+			}
 		}
 	}
 	require.NotZero(t, programs)
 	require.NotEmpty(t, parts)
+	require.Empty(t, recipes, "recipes that no page shows")
 	if testing.Short() {
 		t.Skip("types are not checked with -short")
 	}
-	imports := newExports(t, "context", "errors", "expvar", "fmt", "net/http", "os", "sync", "testing", "testing/synctest", "time",
+	imports := newExports(t, "context", "errors", "expvar", "fmt", "net/http", "os", "os/signal", "sync", "syscall", "testing", "testing/synctest", "time",
 		"github.com/seed-97bda89a/executor", "github.com/stretchr/testify/require", "go.uber.org/goleak", "golang.org/x/sync/errgroup")
 	for _, s := range parts {
 		imports.check(t, s)
 	}
+}
+
+// functionBodies returns what stands in the functions of a file whose names begin with prefix, by the rest of the name.
+func functionBodies(t *testing.T, file, prefix string) map[string]string {
+	t.Helper()
+	bodies := make(map[string]string)
+	for _, m := range regexp.MustCompile(`(?ms)^func `+prefix+`(\w+)\(\) \{\n(.*?)^\}$`).FindAllStringSubmatch(readDoc(t, file), -1) {
+		bodies[m[1]] = regexp.MustCompile(`(?m)^\t`).ReplaceAllString(m[2], "")
+	}
+	return bodies
 }
 
 func requireExample(t *testing.T, s snippet) {

@@ -50,7 +50,7 @@ func numbers(t testing.TB, m metricdata.Metrics) map[string]float64 {
 	return values
 }
 
-// kindOf is how the README calls what an instrument is.
+// kindOf is how docs/OBSERVING.md calls what an instrument is.
 func kindOf(m metricdata.Metrics) string {
 	switch data := m.Data.(type) {
 	case metricdata.Sum[int64]:
@@ -89,7 +89,7 @@ func TestMetrics_AreWhatTheReadmeSays(t *testing.T) {
 		told = append(told, fmt.Sprintf("%s | %s | %s | %s", name, kindOf(m), m.Unit, strings.Join(slices.Collect(maps.Keys(keys)), " ")))
 	}
 	var expected []string
-	for line := range strings.Lines(readDoc(t, "README.md")) {
+	for line := range strings.Lines(readDoc(t, observing)) {
 		cells := strings.Split(strings.TrimSpace(line), "|")
 		if len(cells) != 6 || !strings.HasPrefix(cells[1], " `executor.") || strings.Contains(cells[1], "executor.cpu.") {
 			continue
