@@ -254,7 +254,7 @@ func (e *Executor) finish() {
 		e.inject.empty(&s.deque)
 	}
 	e.inject.purge()
-	e.sizer.reader.close()
+	e.sizer.reader.Close()
 	if err := e.metrics(); err != nil {
 		e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -42,8 +43,8 @@ type config struct {
 	paced      bool                 // and, of those from one runner, not more than one in samplingGap
 	problems   []error
 
-	reader    func() *quotaReader    // newQuotaReader, except in tests
-	bootstrap func() (float64, bool) // bootstrapQuota, except in tests
+	reader    func() *cgroup.Reader  // cgroup.NewReader, except in tests
+	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -56,8 +57,8 @@ func newConfig(opts []Option) (config, error) {
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
-		reader:    newQuotaReader,
-		bootstrap: bootstrapQuota,
+		reader:    cgroup.NewReader,
+		bootstrap: cgroup.Bootstrap,
 	}
 	for i, o := range opts {
 		if o == nil {

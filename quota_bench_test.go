@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -70,23 +72,23 @@ type quotaBenchResult struct {
 
 func runQuotaBench(b *testing.B, cpus float64, pool string) (r quotaBenchResult) {
 	b.Helper()
-	g := newCgroup(b, "")
-	g.setQuota(cpus)
+	g := cgrouptest.New(b, "")
+	g.SetQuota(cpus)
 	// Only the quota is to hold it up, not what else the machine does.
-	if g.v1 {
-		g.write("cpu.shares", "262144")
+	if g.V1 {
+		g.Write("cpu.shares", "262144")
 	} else {
-		g.write("cpu.weight", "10000")
+		g.Write("cpu.weight", "10000")
 	}
-	cmd := g.command(quotaBenchPool + "=" + pool)
+	cmd := g.Command(quotaBenchPool + "=" + pool)
 	cmd.Args[len(cmd.Args)-1] = "-test.run=^TestCgroup_ThrottlingBenchmarkChild$"
 	out, err := cmd.CombinedOutput()
 	require.NoError(b, err, "%s", out)
-	_, text, ok := strings.Cut(string(out), cgroupAnswer)
+	_, text, ok := strings.Cut(string(out), cgrouptest.Answer)
 	require.True(b, ok, "%s", out)
 	text, _, _ = strings.Cut(text, "\n")
 	require.NoError(b, json.Unmarshal([]byte(text), &r))
-	g.remove()
+	g.Remove()
 	return r
 }
 
@@ -96,8 +98,8 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 	if pool == "" {
 		t.Skip("part of BenchmarkCgroupThrottling")
 	}
-	q := newQuotaReader()
-	defer q.close()
+	q := cgroup.NewReader()
+	defer q.Close()
 	var tasks atomic.Int64
 	stop := make(chan struct{})
 	var helpers sync.WaitGroup
@@ -114,7 +116,7 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 		}
 	})
 
-	before, ok := q.throttling()
+	before, ok := q.Throttling()
 	require.True(t, ok)
 	start := time.Now()
 	running := func() bool { return time.Since(start) < quotaBenchTime }
@@ -161,7 +163,7 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 		}
 	}
 	seconds := time.Since(start).Seconds()
-	after, _ := q.throttling()
+	after, _ := q.Throttling()
 	finish()
 	close(stop)
 	helpers.Wait()
@@ -171,7 +173,7 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 		Time:      after.Time - before.Time,
 	}, late})
 	require.NoError(t, err)
-	fmt.Printf("%s%s\n", cgroupAnswer, text)
+	fmt.Printf("%s%s\n", cgrouptest.Answer, text)
 }
 
 // channelPool is the usual pool: so many goroutines that receive from a channel.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/cgroup"
 )
 
 // Sizing says how many slots an executor has, and why.
@@ -32,6 +34,14 @@ func (e *Executor) Sizing() Sizing {
 	return e.sizer.now.Load().Sizing
 }
 
+// Throttling says how often the kernel has stopped a cgroup because its quota
+// was spent. The numbers count from the making of the group.
+type Throttling struct {
+	Periods   uint64        `json:"periods"`   // in which the group wanted to run
+	Throttled uint64        `json:"throttled"` // of these, in which it was stopped
+	Time      time.Duration `json:"time"`      // it was stopped, added up over the CPUs
+}
+
 // Throttling asks the kernel how often it has stopped this process because the CPU quota was spent. The
 // numbers are those of the cgroup that sets the quota, since that was made; they include every process
 // in it. ok is false where there is no quota, or no way to know, and after the end. It takes a few
@@ -40,7 +50,24 @@ func (e *Executor) Throttling() (t Throttling, ok bool) {
 	if e.missing() != nil {
 		return Throttling{}, false
 	}
-	return e.sizer.reader.throttling()
+	now, ok := e.sizer.reader.Throttling()
+	return Throttling(now), ok
+}
+
+// slotsFor turns a quota into a number of slots. It rounds down unless round
+// says otherwise: slots above the quota do not add work done, they only spend
+// the quota early in each period and stall every goroutine until the next one.
+// The fraction that is left over serves the garbage collector and I/O.
+func slotsFor(quota cgroup.Quota, gomaxprocs int, round func(float64) int) int {
+	n := gomaxprocs
+	if quota.CPUs > 0 {
+		if round != nil {
+			n = round(quota.CPUs)
+		} else if floor := math.Floor(quota.CPUs); floor < float64(gomaxprocs) {
+			n = int(floor) // compared as floats first: the quota need not fit an int
+		}
+	}
+	return max(1, min(n, gomaxprocs))
 }
 
 // sizer decides how many slots there are.
@@ -49,7 +76,7 @@ func (e *Executor) Throttling() (t Throttling, ok bool) {
 // are free it stops, and marks the size as stale in the state word; whoever takes the first free slot
 // clears the mark and wakes the keeper. See "The size of an idle executor" in docs/PARKING.md.
 type sizer struct {
-	reader    *quotaReader // opens nothing before it is needed
+	reader    *cgroup.Reader // opens nothing before it is needed
 	bootstrap func() (cpus float64, ok bool)
 
 	// blind is set if automaxprocs sees a tighter quota than the reader does, so both have to be asked.
@@ -74,21 +101,21 @@ const quotaInterval = time.Second
 // differ only where the reader fails to find the files, so automaxprocs, which takes as long as a
 // hundred reads, is asked again only then. No lock is held, for round is the user's.
 func (z *sizer) decide(round func(float64) int, first bool) Sizing {
-	quota := z.reader.read()
+	quota := z.reader.Read()
 	if first || z.blind.Load() {
 		cpus, ok := z.bootstrap()
-		tighter := ok && cpus > 0 && (quota.cpus == 0 || cpus < quota.cpus)
+		tighter := ok && cpus > 0 && (quota.CPUs == 0 || cpus < quota.CPUs)
 		z.blind.Store(tighter)
 		if tighter {
-			quota = cpuQuota{cpus: cpus}
+			quota = cgroup.Quota{CPUs: cpus}
 		}
 	}
 	return sizeFor(quota, runtime.GOMAXPROCS(0), round)
 }
 
 // sizeFor is slotsFor with the bound on slots, and the reason in words.
-func sizeFor(quota cpuQuota, gomaxprocs int, round func(float64) int) Sizing {
-	name, wanted := "floor", math.Floor(quota.cpus)
+func sizeFor(quota cgroup.Quota, gomaxprocs int, round func(float64) int) Sizing {
+	name, wanted := "floor", math.Floor(quota.CPUs)
 	if round != nil {
 		name = "WithQuotaRounding"
 		user := round
@@ -99,17 +126,17 @@ func sizeFor(quota cpuQuota, gomaxprocs int, round func(float64) int) Sizing {
 		}
 	}
 	n := min(maxSlots, slotsFor(quota, gomaxprocs, round))
-	s := Sizing{Slots: n, Quota: quota.cpus, Group: quota.group, GOMAXPROCS: gomaxprocs}
-	if quota.cpus == 0 {
+	s := Sizing{Slots: n, Quota: quota.CPUs, Group: quota.Group, GOMAXPROCS: gomaxprocs}
+	if quota.CPUs == 0 {
 		s.Reason = "GOMAXPROCS, no CPU quota"
 		if n < gomaxprocs {
 			s.Reason = fmt.Sprintf("the most there can be, no CPU quota, GOMAXPROCS=%d", gomaxprocs)
 		}
 		return s
 	}
-	s.Reason = name + "(quota " + strconv.FormatFloat(quota.cpus, 'g', 6, 64) + ")"
-	if quota.group != "" {
-		s.Reason += " of cgroup " + quota.group
+	s.Reason = name + "(quota " + strconv.FormatFloat(quota.CPUs, 'g', 6, 64) + ")"
+	if quota.Group != "" {
+		s.Reason += " of cgroup " + quota.Group
 	}
 	switch {
 	case wanted < 1:

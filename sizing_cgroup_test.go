@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -96,7 +97,7 @@ func serveSizes(t *testing.T) {
 		c.e = e
 	}
 	fresh()
-	answerCgroupParent(t, func(question string) any {
+	cgrouptest.AnswerParent(t, func(question string) any {
 		word, arg, _ := strings.Cut(question, " ")
 		n, _ := strconv.Atoi(arg)
 		switch word {
@@ -110,8 +111,8 @@ func serveSizes(t *testing.T) {
 			c.stop.Store(true)
 			c.submitters.Wait()
 			require.NoError(t, c.e.Quiesce(context.Background()))
-		case "affinity":
-			setAffinity(t, affinityAtStart[:n])
+		case "cgrouptest.Affinity":
+			cgrouptest.SetAffinity(t, affinityAtStart[:n])
 		case "default":
 			runtime.SetDefaultGOMAXPROCS() // package testing has set it, as it always does
 		}
@@ -123,12 +124,12 @@ func serveSizes(t *testing.T) {
 var affinityAtStart []int
 
 // startSizes gives a function that asks the child, and one that asks it until the answer is right.
-func startSizes(t *testing.T, g *testCgroup) (ask func(string) sizeView, until func(what string, ok func(sizeView) bool)) {
+func startSizes(t *testing.T, g *cgrouptest.Group) (ask func(string) sizeView, until func(what string, ok func(sizeView) bool)) {
 	t.Helper()
-	c := g.start()
+	c := g.Start()
 	ask = func(question string) (v sizeView) {
 		t.Helper()
-		c.ask(question, &v)
+		c.Ask(question, &v)
 		return v
 	}
 	until = func(what string, ok func(sizeView) bool) {
@@ -150,7 +151,7 @@ func slotsAre(n int) func(sizeView) bool {
 
 func needTwoProcs(t *testing.T) {
 	t.Helper()
-	if affinityAtStart = affinity(t); len(affinityAtStart) < 2 {
+	if affinityAtStart = cgrouptest.Affinity(t); len(affinityAtStart) < 2 {
 		t.Skip("needs two CPUs")
 	}
 }
@@ -166,25 +167,25 @@ func requireEachOnce(t *testing.T, v sizeView) {
 }
 
 func TestCgroup_NewSizesByTheQuota(t *testing.T) {
-	if inCgroupChild() {
+	if cgrouptest.InChild() {
 		serveSizes(t)
 		return
 	}
-	g := newCgroup(t, "")
+	g := cgrouptest.New(t, "")
 	ask, _ := startSizes(t, g)
 	none := ask("look")
-	require.NotContains(t, none.Text, g.path)
+	require.NotContains(t, none.Text, g.Path)
 	for _, c := range []struct {
 		cpus  float64
 		slots int
 		words string
 	}{
-		{0.5, 1, "floor(quota 0.5) of cgroup " + g.path + ", at least 1, "},
-		{1, 1, "floor(quota 1) of cgroup " + g.path + ", "},
-		{1.5, 1, "floor(quota 1.5) of cgroup " + g.path + ", "},
-		{2, 2, "floor(quota 2) of cgroup " + g.path + ", "},
+		{0.5, 1, "floor(quota 0.5) of cgroup " + g.Path + ", at least 1, "},
+		{1, 1, "floor(quota 1) of cgroup " + g.Path + ", "},
+		{1.5, 1, "floor(quota 1.5) of cgroup " + g.Path + ", "},
+		{2, 2, "floor(quota 2) of cgroup " + g.Path + ", "},
 	} {
-		g.setQuota(c.cpus)
+		g.SetQuota(c.cpus)
 		v := ask("new")
 		procs := v.GOMAXPROCS
 		require.Equal(t, none.GOMAXPROCS, procs)
@@ -198,54 +199,54 @@ func TestCgroup_NewSizesByTheQuota(t *testing.T) {
 		require.Equal(t, 1024*c.slots, v.Stats.QueueLimit)
 		require.True(t, v.HasNumbers)
 	}
-	g.setQuota(0)
+	g.SetQuota(0)
 	require.Equal(t, none.Text, ask("new").Text)
 }
 
 func TestCgroup_SlotsFollowTheTighterAncestor(t *testing.T) {
-	if inCgroupChild() {
+	if cgrouptest.InChild() {
 		serveSizes(t)
 		return
 	}
 	needTwoProcs(t)
-	outer := newCgroup(t, "")
-	inner := newCgroup(t, outer.path)
-	outer.setQuota(1)
-	if !inner.v1 { // which refuses more than the parent has
-		inner.setQuota(2)
+	outer := cgrouptest.New(t, "")
+	inner := cgrouptest.New(t, outer.Path)
+	outer.SetQuota(1)
+	if !inner.V1 { // which refuses more than the parent has
+		inner.SetQuota(2)
 	}
 	ask, until := startSizes(t, inner)
-	require.Contains(t, ask("work").Text, "slots=1: floor(quota 1) of cgroup "+outer.path+", ")
-	outer.setQuota(2)
+	require.Contains(t, ask("work").Text, "slots=1: floor(quota 1) of cgroup "+outer.Path+", ")
+	outer.SetQuota(2)
 	until("the ancestor's new quota", slotsAre(2))
-	inner.setQuota(1.5)
-	until("the inner quota is tighter", func(v sizeView) bool { return slotsAre(1)(v) && v.Sizing.Group == inner.path })
-	inner.setQuota(2)
-	until("equal ones", func(v sizeView) bool { return slotsAre(2)(v) && v.Sizing.Group == inner.path })
+	inner.SetQuota(1.5)
+	until("the inner quota is tighter", func(v sizeView) bool { return slotsAre(1)(v) && v.Sizing.Group == inner.Path })
+	inner.SetQuota(2)
+	until("equal ones", func(v sizeView) bool { return slotsAre(2)(v) && v.Sizing.Group == inner.Path })
 	requireEachOnce(t, ask("rest"))
 }
 
 func TestCgroup_SlotsFollowTheQuotaUnderLoad(t *testing.T) {
-	if inCgroupChild() {
+	if cgrouptest.InChild() {
 		serveSizes(t)
 		return
 	}
 	needTwoProcs(t)
-	g := newCgroup(t, "")
+	g := cgrouptest.New(t, "")
 	ask, until := startSizes(t, g)
 	before := ask("work")
 	for _, c := range []struct {
 		cpus  float64
 		slots int
 	}{{1, 1}, {2, 2}, {1.5, 1}, {2, 2}, {0.5, 1}} {
-		g.setQuota(c.cpus)
+		g.SetQuota(c.cpus)
 		until(fmt.Sprintf("quota %v", c.cpus), func(v sizeView) bool { return slotsAre(c.slots)(v) && v.Sizing.Quota == c.cpus })
 	}
-	g.setQuota(0)
+	g.SetQuota(0)
 	until("no quota, or one of a container that this runs in", func(v sizeView) bool { return v.Sizing == before.Sizing })
 
 	require.Equal(t, "slots=2: Resize", ask("resize 2").Text)
-	g.setQuota(1.5)
+	g.SetQuota(1.5)
 	ran := ask("look").Ran
 	until("work goes on", func(v sizeView) bool { return v.Ran > ran+100 })
 	v := ask("look")
@@ -254,27 +255,27 @@ func TestCgroup_SlotsFollowTheQuotaUnderLoad(t *testing.T) {
 	require.True(t, v.HasNumbers, "a fixed size is no reason not to count")
 	require.InDelta(t, 1.5, ask("resize 0").Sizing.Quota, 0)
 	require.Equal(t, 1, ask("look").Stats.Slots)
-	g.setQuota(2)
+	g.SetQuota(2)
 	until("followed again", slotsAre(2))
 
 	v = ask("rest")
 	requireEachOnce(t, v)
 	require.Equal(t, before.GOMAXPROCS, v.GOMAXPROCS)
 
-	g.setQuota(1) // while it is idle
+	g.SetQuota(1) // while it is idle
 	ask("work")
 	until("seen at the first work", slotsAre(1))
 	requireEachOnce(t, ask("rest"))
 }
 
 func TestCgroup_QuotaFlipsUnderLoad(t *testing.T) {
-	if inCgroupChild() {
+	if cgrouptest.InChild() {
 		serveSizes(t)
 		return
 	}
 	needTwoProcs(t)
-	g := newCgroup(t, "")
-	g.setQuota(2)
+	g := cgrouptest.New(t, "")
+	g.SetQuota(2)
 	ask, until := startSizes(t, g)
 	procs := ask("work").GOMAXPROCS
 	changes, last := 0, ""
@@ -283,7 +284,7 @@ func TestCgroup_QuotaFlipsUnderLoad(t *testing.T) {
 		flips = 6
 	}
 	for i := range flips {
-		g.setQuota([]float64{1, 2, 0.5, 0, 1.5}[i%5])
+		g.SetQuota([]float64{1, 2, 0.5, 0, 1.5}[i%5])
 		time.Sleep(100*time.Millisecond + rand.N(900*time.Millisecond)) // the pace of the flips: nothing is waited for
 		v := ask("look")
 		require.Equal(t, procs, v.GOMAXPROCS)
@@ -292,9 +293,9 @@ func TestCgroup_QuotaFlipsUnderLoad(t *testing.T) {
 		}
 	}
 	t.Logf("%d sizes seen in %d flips", changes, flips)
-	g.setQuota(1)
+	g.SetQuota(1)
 	until("1 at the end", slotsAre(1))
-	g.setQuota(2)
+	g.SetQuota(2)
 	until("2 at the end", slotsAre(2))
 	requireEachOnce(t, ask("rest"))
 }
@@ -302,19 +303,19 @@ func TestCgroup_QuotaFlipsUnderLoad(t *testing.T) {
 // The runtime adapts GOMAXPROCS to the CPUs that a process may use, until somebody sets it. The slots
 // follow that too.
 func TestCgroup_SlotsFollowTheRuntimesUpdates(t *testing.T) {
-	affinityAtStart = affinity(t)
-	if inCgroupChild() {
+	affinityAtStart = cgrouptest.Affinity(t)
+	if cgrouptest.InChild() {
 		serveSizes(t)
 		return
 	}
 	needTwoProcs(t)
-	g := newCgroup(t, "")
-	g.setQuota(2.5)
+	g := cgrouptest.New(t, "")
+	g.SetQuota(2.5)
 	ask, until := startSizes(t, g)
 	ask("default")
 	ask("work")
 	for _, n := range []int{2, 1, 2} {
-		ask(fmt.Sprintf("affinity %d", n))
+		ask(fmt.Sprintf("cgrouptest.Affinity %d", n))
 		until(fmt.Sprintf("%d CPUs", n), func(v sizeView) bool { return slotsAre(n)(v) && v.GOMAXPROCS == n })
 	}
 	requireEachOnce(t, ask("rest"))

@@ -13,8 +13,43 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
 )
+
+func TestSlotsFor(t *testing.T) {
+	ceil := func(f float64) int { return int(math.Ceil(f)) }
+	always := func(n int) func(float64) int { return func(float64) int { return n } }
+	for _, c := range []struct {
+		cpus       float64
+		gomaxprocs int
+		round      func(float64) int
+		want       int
+	}{
+		{0, 8, nil, 8},
+		{0, 8, always(3), 8}, // no quota, nothing to round
+		{0.25, 8, nil, 1},
+		{1, 8, nil, 1},
+		{1.5, 8, nil, 1},
+		{1.999, 8, nil, 1},
+		{2, 8, nil, 2},
+		{7.99, 8, nil, 7},
+		{8, 8, nil, 8},
+		{64, 8, nil, 8},
+		{1e300, 8, nil, 8},
+		{math.Inf(1), 8, nil, 8},
+		{1.5, 1, nil, 1},
+		{1.5, 8, ceil, 2},
+		{1.5, 1, ceil, 1},
+		{1.5, 8, always(0), 1},
+		{1.5, 8, always(-7), 1},
+		{1.5, 8, always(1 << 20), 8},
+		{4, 0, nil, 1}, // no such GOMAXPROCS, but there is always a slot
+	} {
+		require.Equal(t, c.want, slotsFor(cgroup.Quota{CPUs: c.cpus, Group: "/x"}, c.gomaxprocs, c.round), "%+v", c)
+	}
+}
 
 func TestSizing_SaysWhy(t *testing.T) {
 	ceil := func(f float64) int { return int(math.Ceil(f)) }
@@ -40,11 +75,11 @@ func TestSizing_SaysWhy(t *testing.T) {
 		{1.5, "/x", 4, always(-3), "slots=1: WithQuotaRounding(quota 1.5) of cgroup /x, at least 1, GOMAXPROCS=4"},
 		{1.5, "/x", 4, always(99), "slots=4: WithQuotaRounding(quota 1.5) of cgroup /x, at most GOMAXPROCS=4"},
 	} {
-		s := sizeFor(cpuQuota{c.quota, c.group}, c.gomaxprocs, c.round)
+		s := sizeFor(cgroup.Quota{CPUs: c.quota, Group: c.group}, c.gomaxprocs, c.round)
 		require.Equal(t, c.want, s.String())
 		require.Equal(t, Sizing{Slots: s.Slots, Quota: c.quota, Group: c.group, GOMAXPROCS: c.gomaxprocs, Reason: s.Reason}, s)
 	}
-	text, err := json.Marshal(sizeFor(cpuQuota{1.5, "/x"}, 2, nil))
+	text, err := json.Marshal(sizeFor(cgroup.Quota{CPUs: 1.5, Group: "/x"}, 2, nil))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"slots":1,"fixed":false,"quota":1.5,"group":"/x","gomaxprocs":2,"reason":"floor(quota 1.5) of cgroup /x, GOMAXPROCS=2"}`, string(text))
 	require.Equal(t, Sizing{}, (*Executor)(nil).Sizing())
@@ -55,7 +90,7 @@ func TestSizing_SaysWhy(t *testing.T) {
 type quotaRig struct {
 	*Executor
 	t     *testing.T
-	f     fixture
+	f     cgrouptest.Fixture
 	looks atomic.Int64 // calls of the rounding function: one for each look at the quota
 	mu    sync.Mutex
 	log   []string
@@ -63,13 +98,13 @@ type quotaRig struct {
 
 func newQuotaRig(t *testing.T, cpus string, opts ...Option) *quotaRig {
 	t.Helper()
-	r := &quotaRig{t: t, f: loadFixture(t, "testdata/cgroup/v2-namespace.txt")}
+	r := &quotaRig{t: t, f: cgrouptest.Load(t, "v2-namespace")}
 	r.set(cpus)
 	procs := runtime.GOMAXPROCS(8)
 	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
 	e, err := New(append([]Option{
 		option(func(c *config) {
-			c.reader = func() *quotaReader { return newQuotaReaderAt(r.f.root) }
+			c.reader = func() *cgroup.Reader { return cgroup.NewReaderAt(r.f.Root) }
 			c.bootstrap = func() (float64, bool) { return 0, false }
 		}),
 		WithQuotaRounding(func(cpus float64) int {
@@ -86,7 +121,7 @@ func newQuotaRig(t *testing.T, cpus string, opts ...Option) *quotaRig {
 }
 
 // set changes the quota, in hundredths of a CPU.
-func (r *quotaRig) set(percent string) { r.f.write(r.t, "sys/fs/cgroup/cpu.max", percent+" 100\n") }
+func (r *quotaRig) set(percent string) { r.f.Write(r.t, "sys/fs/cgroup/cpu.max", percent+" 100\n") }
 
 // The rig is the handler of its own log.
 func (r *quotaRig) Enabled(context.Context, slog.Level) bool { return true }
@@ -299,7 +334,7 @@ func TestSizing_WithSlotsWins(t *testing.T) {
 		wait(time.Minute)
 		require.Equal(t, 20, r.Stats().Slots)
 		require.Zero(t, r.looks.Load())
-		require.Nil(t, r.sizer.reader.self.file, "nothing is opened")
+		require.False(t, r.sizer.reader.Holds(), "nothing is opened")
 	})
 }
 
@@ -338,20 +373,19 @@ func TestSizing_EndReleasesTheReader(t *testing.T) {
 	for name, opts := range map[string][]Option{"following": nil, "fixed": {WithSlots(2)}} {
 		t.Run(name, func(t *testing.T) {
 			r := newQuotaRig(t, "200", opts...)
-			r.f.write(t, "sys/fs/cgroup/cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_usec 5\n")
+			r.f.Write(t, "sys/fs/cgroup/cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_usec 5\n")
 			th, ok := r.Throttling()
 			require.True(t, ok)
 			require.Equal(t, Throttling{Periods: 7, Throttled: 3, Time: 5 * time.Microsecond}, th)
 			before := r.Sizing()
 			r.use()()
 			require.NoError(t, r.Shutdown(context.Background()))
-			require.True(t, r.sizer.reader.closed)
-			require.Nil(t, r.sizer.reader.self.file)
+			require.False(t, r.sizer.reader.Holds())
 			_, ok = r.Throttling()
 			require.False(t, ok)
 			require.ErrorIs(t, r.Resize(0), ErrClosed)
 			require.ErrorIs(t, r.Resize(3), ErrClosed)
-			require.Nil(t, r.sizer.reader.self.file, "opened again after the end")
+			require.False(t, r.sizer.reader.Holds(), "opened again after the end")
 			require.Equal(t, before, r.Sizing())
 		})
 	}

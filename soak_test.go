@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -77,10 +79,10 @@ var harass func(e *Executor, stop <-chan struct{})
 // soakTogether runs programs from several goroutines on one executor. It stays open between them.
 func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 	var handled atomic.Int64
-	quota := loadFixture(t, "testdata/cgroup/v2-namespace.txt")
+	quota := cgrouptest.Load(t, "v2-namespace")
 	e := newTested(t, WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond), WithKeepAlive(time.Millisecond),
 		WithPanicHandler(func(context.Context, *PanicError) { handled.Add(1) }),
-		option(func(c *config) { c.reader = func() *quotaReader { return newQuotaReaderAt(quota.root) } }))
+		option(func(c *config) { c.reader = func() *cgroup.Reader { return cgroup.NewReaderAt(quota.Root) } }))
 	NearOverflow(e)
 	watchdog := time.AfterFunc(long+2*patience, func() {
 		panic(fmt.Sprintf("the executor does not come to rest: %+v\n%s", e.Stats(), allStacks()))
@@ -111,7 +113,7 @@ func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 				_ = e.Resize(size)
 				return
 			}
-			quota.write(t, "sys/fs/cgroup/cpu.max", fmt.Sprintf("%d 100000\n", 50_000+rand.IntN(500_000)))
+			quota.Write(t, "sys/fs/cgroup/cpu.max", fmt.Sprintf("%d 100000\n", 50_000+rand.IntN(500_000)))
 			_ = e.Resize(0) // follows the quota until the next turn
 		})
 	})

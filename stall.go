@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/cgroup"
 )
 
 // Blocking that nobody marked. While tasks wait and no slot is free, the keeper looks every tick at how
@@ -190,7 +192,7 @@ func (k *keeper) mark(s *sight) {
 func (k *keeper) look(now time.Time) sight {
 	e := k.e
 	s := sight{now: now, states: readStates(k.samples)}
-	used := processTime()
+	used := cgroup.ProcessTime()
 	if elapsed := now.Sub(k.usedAt); elapsed > 0 {
 		s.cpus = float64(used-k.used) / float64(elapsed)
 	}

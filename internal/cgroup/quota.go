@@ -1,4 +1,6 @@
-package executor
+// Package cgroup reads what the kernel allows this process: the CPU quota of its cgroups, how often that stopped it,
+// and how much processor time it has used.
+package cgroup
 
 import (
 	"bytes"
@@ -6,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -17,29 +18,13 @@ import (
 	"go.uber.org/automaxprocs/maxprocs"
 )
 
-// cpuQuota is what the cgroups of this process allow.
-type cpuQuota struct {
-	cpus  float64 // CPUs; 0 if there is no limit
-	group string  // path of the cgroup that sets it, e.g. /kubepods/x; "" if there is none
+// Quota is what the cgroups of this process allow.
+type Quota struct {
+	CPUs  float64 // 0 if there is no limit
+	Group string  // path of the cgroup that sets it, e.g. /kubepods/x; "" if there is none
 }
 
-// slotsFor turns a quota into a number of slots. It rounds down unless round
-// says otherwise: slots above the quota do not add work done, they only spend
-// the quota early in each period and stall every goroutine until the next one.
-// The fraction that is left over serves the garbage collector and I/O.
-func slotsFor(quota cpuQuota, gomaxprocs int, round func(float64) int) int {
-	n := gomaxprocs
-	if quota.cpus > 0 {
-		if round != nil {
-			n = round(quota.cpus)
-		} else if floor := math.Floor(quota.cpus); floor < float64(gomaxprocs) {
-			n = int(floor) // compared as floats first: the quota need not fit an int
-		}
-	}
-	return max(1, min(n, gomaxprocs))
-}
-
-// bootstrapQuota asks automaxprocs for the quota of the innermost cgroup. ok
+// Bootstrap asks automaxprocs for the quota of the innermost cgroup. ok
 // is false if there is none, or if the GOMAXPROCS environment variable is set.
 //
 // maxprocs.Set offers no way to only look: it always ends in a call of
@@ -47,7 +32,7 @@ func slotsFor(quota cpuQuota, gomaxprocs int, round func(float64) int) int {
 // rest of the process, even when the number stays the same. So the rounding
 // function keeps the value and never returns. By then automaxprocs has closed
 // its files, and nothing is left half done.
-func bootstrapQuota() (cpus float64, ok bool) {
+func Bootstrap() (cpus float64, ok bool) {
 	if _, set := os.LookupEnv("GOMAXPROCS"); set {
 		return 0, false
 	}
@@ -64,7 +49,7 @@ func bootstrapQuota() (cpus float64, ok bool) {
 	return 0, false
 }
 
-// quotaReader reads the CPU quota of this process again and again, at the cost
+// Reader reads the CPU quota of this process again and again, at the cost
 // of a few system calls. Unlike automaxprocs and the runtime it looks at every
 // cgroup from the process's own up to the outermost that is mounted here, for
 // the kernel enforces all of them: the tightest one counts.
@@ -76,9 +61,9 @@ func bootstrapQuota() (cpus float64, ok bool) {
 // cgroup v1 threads that were put in another group than their process. Limits
 // outside the mount, as on the host of a container, cannot be seen from inside.
 //
-// It keeps its files open until close. All methods may be called at any time,
+// It keeps its files open until Close. All methods may be called at any time,
 // from any goroutine.
-type quotaReader struct {
+type Reader struct {
 	root string // goes before every file name; "" except in tests
 
 	// mu guards what follows. Nothing else is locked while it is held.
@@ -99,26 +84,26 @@ type cgroupLevel struct {
 	cpus   float64 // as last read; 0 if there is no limit
 }
 
-// newQuotaReader never fails: where there is nothing to read, read says that
+// NewReader never fails: where there is nothing to read, Read says that
 // there is no quota. Nothing is opened before the first read.
-func newQuotaReader() *quotaReader {
+func NewReader() *Reader {
 	if runtime.GOOS != "linux" {
-		return &quotaReader{closed: true} // cgroups are a Linux matter
+		return &Reader{closed: true} // cgroups are a Linux matter
 	}
-	return newQuotaReaderAt("")
+	return NewReaderAt("")
 }
 
-// newQuotaReaderAt is newQuotaReader for the file tree below root.
-func newQuotaReaderAt(root string) *quotaReader {
-	return &quotaReader{
+// NewReaderAt is NewReader for the file tree below root.
+func NewReaderAt(root string) *Reader {
+	return &Reader{
 		root: root,
 		self: controlFile{path: root + "/proc/self/cgroup"},
 		buf:  make([]byte, 4096), // enough for all files here, and it can grow
 	}
 }
 
-// close releases the files. Afterwards there is no quota to be read.
-func (q *quotaReader) close() {
+// Close releases the files. Afterwards there is no quota to be read.
+func (q *Reader) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -126,19 +111,26 @@ func (q *quotaReader) close() {
 	q.setLevels(nil)
 }
 
-// read returns the tightest quota that applies to this process now.
-func (q *quotaReader) read() cpuQuota {
+// Holds reports whether the reader has files open.
+func (q *Reader) Holds() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.self.file != nil
+}
+
+// Read returns the tightest quota that applies to this process now.
+func (q *Reader) Read() Quota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l := q.tightest(); l != nil {
-		return cpuQuota{cpus: l.cpus, group: l.group}
+		return Quota{CPUs: l.cpus, Group: l.group}
 	}
-	return cpuQuota{}
+	return Quota{}
 }
 
 // tightest brings all levels up to date and returns the one with the lowest
 // quota, of equals the innermost; nil if none has one. q.mu is held.
-func (q *quotaReader) tightest() *cgroupLevel {
+func (q *Reader) tightest() *cgroupLevel {
 	if q.closed {
 		return nil
 	}
@@ -188,7 +180,7 @@ func (l *cgroupLevel) refresh(buf *[]byte) {
 
 // find looks for the control files of the groups named in text, the content of
 // /proc/self/cgroup. q.mu is held.
-func (q *quotaReader) find(text []byte) {
+func (q *Reader) find(text []byte) {
 	var levels []cgroupLevel
 	if group, v1, ok := cpuGroup(string(text)); ok {
 		mounts, err := os.ReadFile(q.root + "/proc/self/mountinfo")
@@ -201,7 +193,7 @@ func (q *quotaReader) find(text []byte) {
 	q.seen = text
 }
 
-func (q *quotaReader) setLevels(levels []cgroupLevel) {
+func (q *Reader) setLevels(levels []cgroupLevel) {
 	for i := range q.levels {
 		q.levels[i].quota.close()
 		q.levels[i].period.close()
@@ -211,7 +203,7 @@ func (q *quotaReader) setLevels(levels []cgroupLevel) {
 }
 
 // levelsOf lists group and its ancestors as far up as a mount shows them.
-func (q *quotaReader) levelsOf(group string, mounts []cgroupMount, v1 bool) []cgroupLevel {
+func (q *Reader) levelsOf(group string, mounts []cgroupMount, v1 bool) []cgroupLevel {
 	// The same hierarchy may be mounted more than once, each time from another
 	// root. The shortest root shows most ancestors.
 	slices.SortStableFunc(mounts, func(a, b cgroupMount) int { return len(a.root) - len(b.root) })

@@ -1,14 +1,14 @@
 //go:build unix
 
-package executor
+package cgroup
 
 import (
 	"syscall"
 	"time"
 )
 
-// processTime returns the processor time that the process has used.
-func processTime() time.Duration {
+// ProcessTime returns the processor time that the process has used.
+func ProcessTime() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
 		return 0

@@ -1,4 +1,4 @@
-package executor
+package cgroup
 
 import (
 	"bytes"
@@ -10,15 +10,15 @@ import (
 // Throttling says how often the kernel has stopped a cgroup because its quota
 // was spent. The numbers count from the making of the group.
 type Throttling struct {
-	Periods   uint64        `json:"periods"`   // in which the group wanted to run
-	Throttled uint64        `json:"throttled"` // of these, in which it was stopped
-	Time      time.Duration `json:"time"`      // it was stopped, added up over the CPUs
+	Periods   uint64        // in which the group wanted to run
+	Throttled uint64        // of these, in which it was stopped
+	Time      time.Duration // it was stopped, added up over the CPUs
 }
 
-// throttling returns the numbers of the cgroup that sets the quota, the one
-// that read names. If that becomes another group they start over and may go
+// Throttling returns the numbers of the cgroup that sets the quota, the one
+// that Read names. If that becomes another group they start over and may go
 // down. It is false if there is no quota, or no numbers.
-func (q *quotaReader) throttling() (Throttling, bool) {
+func (q *Reader) Throttling() (Throttling, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.tightest()

@@ -1,12 +1,12 @@
-package executor
+package cgroup
 
 import (
 	"syscall"
 	"time"
 )
 
-// processTime returns the processor time that the process has used.
-func processTime() time.Duration {
+// ProcessTime returns the processor time that the process has used.
+func ProcessTime() time.Duration {
 	var created, ended, kernel, user syscall.Filetime
 	process, err := syscall.GetCurrentProcess()
 	if err != nil || syscall.GetProcessTimes(process, &created, &ended, &kernel, &user) != nil {
