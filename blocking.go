@@ -60,7 +60,7 @@ func Blocking(ctx context.Context, fn func()) {
 		panic(errNilFunc)
 	}
 	r := currentRunner(ctx)
-	if r == nil || r.blocking > 0 {
+	if r == nil || r.block.nested > 0 {
 		fn()
 		return
 	}
@@ -69,18 +69,18 @@ func Blocking(ctx context.Context, fn func()) {
 
 // blockFor runs fn with the slot lent. The runner is not blocking yet.
 func (r *runner) blockFor(fn func()) {
-	r.calls++
-	if sample, each := r.calls%sampleEvery == 1, !r.shortCalls; sample || each {
+	r.block.calls++
+	if sample, each := r.block.calls%sampleEvery == 1, !r.block.short; sample || each {
 		start := time.Since(epoch)
 		defer func() { r.measured(time.Since(epoch)-start, sample, each) }()
 	}
 	if p := r.probe.Load(); p != nil {
 		defer p.block()()
 	}
-	if r.span != nil {
+	if r.stack.span != nil {
 		r.expose()
 	}
-	r.blocking = 1
+	r.block.nested = 1
 	r.enter(kindBlocking)
 	defer r.leaveBlocking()
 	fn()
@@ -95,7 +95,7 @@ func (r *runner) measured(length time.Duration, sample, each bool) {
 	} else {
 		r.count.blocked.add(uint64(length) * sampleEvery)
 	}
-	r.shortCalls = length < shortCall
+	r.block.short = length < shortCall
 	if sample {
 		r.e.sampled(length)
 	}
@@ -121,7 +121,7 @@ func (e *Executor) rescue() {
 }
 
 func (r *runner) leaveBlocking() {
-	r.blocking = 0
+	r.block.nested = 0
 	r.leave()
 }
 
@@ -258,7 +258,7 @@ func (s *slot) blocked() bool {
 
 // stuck reports whether the calling runner lends its slot, but there was no spare to take it.
 func (r *runner) stuck() bool {
-	return r.blocking == 0 && r.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
+	return r.block.nested == 0 && r.word.Load()&(phaseMask|deniedBit) == phaseBlocked|deniedBit
 }
 
 // retakeBlocked looks for a slot whose holder is blocked and gives it to a runner that will search.

@@ -57,14 +57,14 @@ func (r *runner) checkpoint() {
 			return
 		}
 	}
-	if r.blocking == 0 { // the time inside is not the task's
+	if r.block.nested == 0 { // the time inside is not the task's
 		r.pace()
 	}
 }
 
 // spend yields at the end of the budget.
 func (r *runner) spend() bool {
-	if r.blocking > 0 || !r.yield() {
+	if r.block.nested > 0 || !r.yield() {
 		return false
 	}
 	r.count.budget.inc()
@@ -82,7 +82,7 @@ func Yield(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errorOf(ctx)
 	}
-	if tc := taskOf(ctx); tc != nil && tc.r.isCurrent() && tc.r.blocking == 0 {
+	if tc := taskOf(ctx); tc != nil && tc.r.isCurrent() && tc.r.block.nested == 0 {
 		tc.r.yield()
 	}
 	return nil

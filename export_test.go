@@ -191,17 +191,17 @@ func (v *validator) parked(r *runner) {
 	v.check(r.slot == nil, "a parked runner has a slot")
 	v.check(r.gift.Load() == nil, "a parked runner was given a slot")
 	v.check(len(r.token) == 0, "a parked runner has a token")
-	v.check(r.tc == nil || sameContext(r.tc.parent, context.Background()), "a parked runner holds a task's context")
-	v.check(r.span == nil, "a parked runner is in a loop")
+	v.check(r.stack.tc == nil || sameContext(r.stack.tc.parent, context.Background()), "a parked runner holds a task's context")
+	v.check(r.stack.span == nil, "a parked runner is in a loop")
 	v.check(r.name.Load() == nil, "a parked runner has the name of a task")
 	v.check(r.probe.Load() == nil, "a parked runner has the probe of a task")
-	v.check(r.group == nil, "a parked runner is in a group")
-	v.check(r.forks == nil && r.open == 0, "a parked runner has %d children", r.open)
-	v.check(r.joined == 0, "a parked runner has not counted %d children", r.joined)
-	v.check(len(r.signal) == 0, "a parked runner was signaled by a child that it does not wait for")
-	v.check(r.depth == 0 && r.blocking == 0 && !r.inBare, "a parked runner is in a task: depth %d, blocking %d, bare %v", r.depth, r.blocking, r.inBare)
+	v.check(r.stack.group == nil, "a parked runner is in a group")
+	v.check(r.stack.forks == nil && r.stack.open == 0, "a parked runner has %d children", r.stack.open)
+	v.check(r.stack.joined == 0, "a parked runner has not counted %d children", r.stack.joined)
+	v.check(len(r.stack.signal) == 0, "a parked runner was signaled by a child that it does not wait for")
+	v.check(r.stack.depth == 0 && r.block.nested == 0 && !r.stack.inBare, "a parked runner is in a task: depth %d, blocking %d, bare %v", r.stack.depth, r.block.nested, r.stack.inBare)
 	v.check(r.word.Load()&phaseMask == phaseRunning, "the Blocking word of a parked runner is %#x", r.word.Load())
-	for _, pool := range r.pools {
+	for _, pool := range r.stack.pools {
 		v.freeForks(reflect.ValueOf(pool).Elem().FieldByName("free"))
 	}
 }

@@ -37,7 +37,7 @@ type forkNode struct {
 	failed *PanicError
 	signal chan struct{} // set by a joiner before forkAwaited
 
-	listed     bool // in r.forks
+	listed     bool // in r.stack.forks
 	prev, next *forkNode
 }
 
@@ -101,7 +101,7 @@ func tryFork[T any](r *runner, parent context.Context, fn func(context.Context) 
 // pushFork puts a child on the own deque, if that has room. The child is not counted as submitted yet:
 // its task is, and is in flight (L3).
 func (r *runner) pushFork(n *forkNode) bool {
-	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
+	if r.block.nested > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false
 	}
 	d := &r.slot.deque
@@ -147,7 +147,7 @@ func (c Forked[T]) Join(ctx context.Context) T {
 // joined. No queue entry is left then, so the record goes straight to its next use, which makes every
 // other handle of this one invalid.
 func (f *forked[T]) takeBack(r *runner, use uint64) bool {
-	if r.slot == nil || r.slot != f.slot || r.blocking > 0 || r.slot.next != f.at+1 || f.use() != use {
+	if r.slot == nil || r.slot != f.slot || r.block.nested > 0 || r.slot.next != f.at+1 || f.use() != use {
 		return false
 	}
 	en, ok := r.slot.pop()
@@ -241,10 +241,10 @@ func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
 	}
 	f.signal = make(chan struct{}, 1)
 	if r != nil {
-		if r.signal == nil {
-			r.signal = make(chan struct{}, 1)
+		if r.stack.signal == nil {
+			r.stack.signal = make(chan struct{}, 1)
 		}
-		f.signal = r.signal
+		f.signal = r.stack.signal
 	}
 	point(f1Joined)
 	if f.state.Or(forkAwaited)&forkPhase == forkDone { // pairs with finish

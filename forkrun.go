@@ -83,7 +83,7 @@ func (f *forked[T]) runTakenBack(r *runner) {
 func (f *forked[T]) settleTakenBack(r *runner, fr frame) {
 	if f.returned {
 		r.dropFrame(fr)
-		r.joined++ // counted with the task that the child belongs to
+		r.stack.joined++ // counted with the task that the child belongs to
 		return
 	}
 	value := recover()
@@ -140,7 +140,7 @@ func (f *forkNode) finish(e *Executor) {
 // orphan lets go of the children at depth or deeper that their tasks have not joined. They run all the
 // same.
 func (r *runner) orphan(depth int) {
-	for n := r.forks; n != nil && n.depth >= depth; n = r.forks {
+	for n := r.stack.forks; n != nil && n.depth >= depth; n = r.stack.forks {
 		r.closeFork(n)
 		r.count.submitted.inc() // nobody has started it, perhaps: then its task counts it (L3)
 		point(l3Counted)
@@ -159,27 +159,27 @@ func (e *Executor) logOrphan(p *PanicError) {
 }
 
 func (r *runner) openFork(n *forkNode) {
-	if r.open++; r.open > r.sweepAt {
+	if r.stack.open++; r.stack.open > r.stack.sweepAt {
 		r.sweepForks()
 	}
-	n.listed, n.depth, n.prev, n.next = true, r.depth, nil, r.forks
-	if r.forks != nil {
-		r.forks.prev = n
+	n.listed, n.depth, n.prev, n.next = true, r.stack.depth, nil, r.stack.forks
+	if r.stack.forks != nil {
+		r.stack.forks.prev = n
 	}
-	r.forks = n
+	r.stack.forks = n
 }
 
 func (r *runner) closeFork(n *forkNode) {
 	if n.prev != nil {
 		n.prev.next = n.next
 	} else {
-		r.forks = n.next
+		r.stack.forks = n.next
 	}
 	if n.next != nil {
 		n.next.prev = n.prev
 	}
 	n.listed, n.prev, n.next = false, nil, nil
-	r.open--
+	r.stack.open--
 }
 
 // minSweep is how many open children a runner lists before it looks for ended ones among them.
@@ -188,14 +188,14 @@ const minSweep = 1024
 // sweepForks takes children off the list that ended well and may never be joined. A task that forks for
 // ever and never joins then keeps no more than about twice the children that are under way.
 func (r *runner) sweepForks() {
-	for n := r.forks; n != nil; {
+	for n := r.stack.forks; n != nil; {
 		next := n.next
 		if n.state.Load()&forkPhase == forkDone && n.failed == nil {
 			r.closeFork(n)
 		}
 		n = next
 	}
-	r.sweepAt = max(minSweep, 2*r.open)
+	r.stack.sweepAt = max(minSweep, 2*r.stack.open)
 }
 
 // forkPool is a runner's free list of children with results of one type.
@@ -207,13 +207,13 @@ type forkPool[T any] struct {
 const maxFreeForks = dequeCap
 
 func forkPoolOf[T any](r *runner) *forkPool[T] {
-	for _, p := range r.pools {
+	for _, p := range r.stack.pools {
 		if pool, ok := p.(*forkPool[T]); ok {
 			return pool
 		}
 	}
 	pool := &forkPool[T]{}
-	r.pools = append(r.pools, pool)
+	r.stack.pools = append(r.stack.pools, pool)
 	return pool
 }
 

@@ -50,14 +50,14 @@ func (t *groupTask) run(r *runner) {
 		return
 	}
 	fr := r.enterFrame()
-	t.outer, r.group = r.group, t
+	t.outer, r.stack.group = r.stack.group, t
 	var err error
 	defer func() {
 		var value any
 		if !t.ended {
 			value = recover()
 		}
-		r.group, t.outer, t.fn = t.outer, nil, nil
+		r.stack.group, t.outer, t.fn = t.outer, nil, nil
 		r.leaveFrame(fr)
 		if t.ended {
 			r.count.ended(err)
@@ -165,7 +165,7 @@ func (r *runner) inGroup(g *Group) bool {
 	if r == nil {
 		return false
 	}
-	for t := r.group; t != nil; t = t.outer {
+	for t := r.stack.group; t != nil; t = t.outer {
 		if t.g == g {
 			return true
 		}

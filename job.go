@@ -72,9 +72,9 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	}
 	// No recover: a panic crashes the process with its own stack, as after a go statement. A Goexit
 	// ends this goroutine, and runner.exit counts the task and replaces the runner.
-	r.inBare = true
+	r.stack.inBare = true
 	fn(ctx)
-	r.inBare = false
+	r.stack.inBare = false
 	if r.hasChildren() {
 		r.endChildren(0)
 	}
@@ -83,9 +83,9 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 
 // guard runs a bare task whose panics go to the handler.
 func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
-	r.inBare = true
+	r.stack.inBare = true
 	defer func() {
-		if !r.inBare {
+		if !r.stack.inBare {
 			return
 		}
 		value := recover()
@@ -93,12 +93,12 @@ func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 			return // Goexit
 		}
 		r.e.cfg.onPanic(ctx, r.panicked(value)) // a panic in the handler crashes
-		r.inBare = false
+		r.stack.inBare = false
 		r.endChildren(0)
 		r.count.panicked.inc()
 	}()
 	fn(ctx)
-	r.inBare = false
+	r.stack.inBare = false
 	r.endChildren(0)
 	r.count.completed.inc()
 }
@@ -141,10 +141,10 @@ func (r *runner) refuses(parent context.Context) error {
 
 // contextFor returns the context of a task with this parent on this runner.
 func (r *runner) contextFor(parent context.Context) *taskContext {
-	tc := r.tc
+	tc := r.stack.tc
 	if tc == nil || !sameContext(tc.parent, parent) {
 		tc = &taskContext{origin: origin{parent: parent}, r: r, name: r.e.taskNameOf(parent)}
-		r.tc = tc
+		r.stack.tc = tc
 	}
 	if tc.name != r.name.Load() {
 		r.rename(tc.name)

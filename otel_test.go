@@ -281,11 +281,11 @@ func TestMetrics_BlockingTime(t *testing.T) {
 			{7 * time.Microsecond, true, true, 7 * time.Microsecond},
 			{7, false, true, 7},
 		} {
-			r.shortCalls = !c.each
+			r.block.short = !c.each
 			before := r.count.blocked.Load()
 			r.measured(c.length, c.sample, c.each)
 			require.EqualValues(t, c.counts, r.count.blocked.Load()-before)
-			require.Equal(t, c.length < shortCall, r.shortCalls)
+			require.Equal(t, c.length < shortCall, r.block.short)
 		}
 	})
 }

@@ -43,7 +43,7 @@ func pacedTask(t *testing.T, fn func(ctx context.Context, r *runner)) (overtaken
 // The keeper may be late, so a paced task looks at its budget itself. Mutant: it does not.
 func TestPace_ATaskSpendsItsBudgetByItsOwnClock(t *testing.T) {
 	overtaken, s := pacedTask(t, func(_ context.Context, r *runner) {
-		r.pacer.slice, r.pacer.since = r.count.progress()+r.word.Load()/oneEpoch, time.Since(epoch)-2*time.Hour
+		r.processor.pacer.slice, r.processor.pacer.since = r.count.progress()+r.word.Load()/oneEpoch, time.Since(epoch)-2*time.Hour
 	})
 	require.True(t, overtaken)
 	require.EqualValues(t, 1, s.YieldsBudget)
@@ -52,7 +52,7 @@ func TestPace_ATaskSpendsItsBudgetByItsOwnClock(t *testing.T) {
 // Mutant: the time of the task before counts.
 func TestPace_ANewSliceStartsWithTheTask(t *testing.T) {
 	overtaken, s := pacedTask(t, func(_ context.Context, r *runner) {
-		r.pacer.slice, r.pacer.since = r.count.progress()+r.word.Load()/oneEpoch-1, time.Since(epoch)-2*time.Hour
+		r.processor.pacer.slice, r.processor.pacer.since = r.count.progress()+r.word.Load()/oneEpoch-1, time.Since(epoch)-2*time.Hour
 	})
 	require.False(t, overtaken)
 	require.Zero(t, s.YieldsBudget)
@@ -102,29 +102,29 @@ func TestPace_TheFirstTaskOfARunnerHasItsBudget(t *testing.T) {
 	r := pacing(t)
 	before := time.Since(epoch)
 	r.pace()
-	require.GreaterOrEqual(t, r.pacer.since, before)
+	require.GreaterOrEqual(t, r.processor.pacer.since, before)
 }
 
 // Mutant: only the number of tasks that have ended tells slices apart.
 func TestPace_BlockingStartsANewSlice(t *testing.T) {
 	r := pacing(t)
 	r.pace()
-	since := r.pacer.since
+	since := r.processor.pacer.since
 	r.word.Add(oneEpoch)
-	r.pacer.period = 0
+	r.processor.pacer.period = 0
 	r.pace()
-	require.Greater(t, r.pacer.since, since)
+	require.Greater(t, r.processor.pacer.since, since)
 }
 
 // Mutant: a Checkpoint inside Blocking starts a slice there.
 func TestPace_NotInsideBlocking(t *testing.T) {
 	r := pacing(t)
-	r.blocking = 1
+	r.block.nested = 1
 	r.checkpoint()
-	require.Zero(t, r.pacer.readAt)
-	r.blocking = 0
+	require.Zero(t, r.processor.pacer.readAt)
+	r.block.nested = 0
 	r.checkpoint()
-	require.NotZero(t, r.pacer.readAt)
+	require.NotZero(t, r.processor.pacer.readAt)
 }
 
 // Mutants: after a task with many Checkpoints a second, the next reads the clock at one in 64; or each reads it.
@@ -132,8 +132,8 @@ func TestPace_ThePeriodIsTheTasksOwn(t *testing.T) {
 	r := pacing(t)
 	reads := 0
 	pace := func() {
-		before := r.pacer.calls
-		if r.pace(); r.pacer.calls <= before {
+		before := r.processor.pacer.calls
+		if r.pace(); r.processor.pacer.calls <= before {
 			reads++
 		}
 	}
@@ -151,10 +151,10 @@ func TestPace_ThePeriodIsTheTasksOwn(t *testing.T) {
 func TestPace_ARefusedYieldIsNotAskedForAtOnce(t *testing.T) {
 	r := pacing(t)
 	r.pace()
-	r.pacer.since -= 10 * time.Hour
-	r.pacer.period = 0
+	r.processor.pacer.since -= 10 * time.Hour
+	r.processor.pacer.period = 0
 	r.pace()
-	require.Less(t, time.Since(epoch)-r.pacer.since, time.Hour)
+	require.Less(t, time.Since(epoch)-r.processor.pacer.since, time.Hour)
 }
 
 // Mutants: a runner that has slept goes to the end of the scheduler's queue at once; a turn is as short beside
@@ -166,10 +166,10 @@ func TestTurn_BeginsAfterSleepAndIsAsLongAsTheWait(t *testing.T) {
 	require.True(t, turn.isOver(time.Second+7*time.Millisecond))
 
 	r := pacing(t)
-	r.turn.length = 7 * time.Millisecond
+	r.processor.turn.length = 7 * time.Millisecond
 	r.forget()
-	require.False(t, r.turn.isOver(0))
-	require.Equal(t, 7*time.Millisecond, r.turn.ends)
+	require.False(t, r.processor.turn.isOver(0))
+	require.Equal(t, 7*time.Millisecond, r.processor.turn.ends)
 }
 
 // Where a processor is left for others, nothing is given up. Mutant: slots alone count.

@@ -30,7 +30,7 @@ func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i
 		return nil
 	}
 	l := &loop{e: e, fn: fn}
-	if r := e.own(currentRunner(ctx)); r != nil && r.blocking == 0 {
+	if r := e.own(currentRunner(ctx)); r != nil && r.block.nested == 0 {
 		l.work(r.contextWithin(ctx), 0, n)
 		return l.result()
 	}
@@ -150,10 +150,10 @@ type half struct {
 // PPoPP 2010.) Halves that nobody took are worked on in the same loop, not on top of it.
 func (l *loop) work(ctx context.Context, lo, hi int) {
 	r := taskOf(ctx).r
-	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.span}
-	r.span = s
+	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.stack.span}
+	r.stack.span = s
 	defer func() {
-		r.span = s.outer
+		r.stack.span = s.outer
 		for len(s.forked) > 0 { // a body called Goexit: wait for what others run
 			s.lo, s.hi = 0, 0
 			s.next(r)
@@ -219,7 +219,7 @@ func (s *span) split(r *runner, mid int) {
 
 // expose forks all that the runner has not begun, before a body of the loop blocks.
 func (r *runner) expose() {
-	if s := r.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
+	if s := r.stack.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
 		s.split(r, s.lo)
 	}
 }

@@ -230,9 +230,9 @@ func (e *Executor) hasWork() bool {
 	return false
 }
 
-// park gives up the runner's slot, if it has one, and sleeps until it is given a slot again, which it
-// then holds as a searcher. It reports false when the runner is to end.
-func (r *runner) park(search bool) bool {
+// park gives up the runner's slot, if it has one, and sleeps. If it is given a slot again, the runner holds that
+// as a searcher. Otherwise it is to park anew, or, if ok is false, to end.
+func (r *runner) park(search bool) (searches, ok bool) {
 	e := r.e
 	r.forget()
 	e.inject.forget()
@@ -246,7 +246,7 @@ func (r *runner) park(search bool) bool {
 	if e.word.Load()&ended != 0 {
 		e.idle.live--
 		e.idle.mu.Unlock()
-		return false
+		return false, false
 	}
 	gave := r.slot != nil
 	if gave {
@@ -265,7 +265,7 @@ func (r *runner) park(search bool) bool {
 	point(p2Parked)
 	if gave && e.hasWork() { // always look again (P2)
 		if r.unpark() {
-			return true
+			return true, true
 		}
 		e.notify() // the slot went elsewhere; another may be lent
 	}
@@ -303,15 +303,15 @@ func (r *runner) unpark() bool {
 	e.word.Add(oneSearching)
 	e.idle.mu.Unlock()
 	r.adopt(s)
-	if r.misses++; r.misses > 1 { // a thief was interrupted between claim and release
+	if r.picks.misses++; r.picks.misses > 1 { // a thief was interrupted between claim and release
 		runtime.Gosched()
 	}
 	return true
 }
 
-// sleep waits for a token. Runners beyond the slots wait no longer than the keep-alive.
-func (r *runner) sleep(timed bool) bool {
-	r.misses = 0
+// sleep waits for a token, and returns what park does. Runners beyond the slots wait no longer than the keep-alive.
+func (r *runner) sleep(timed bool) (searches, ok bool) {
+	r.picks.misses = 0
 	var s *slot
 	if timed {
 		timer := time.NewTimer(r.e.cfg.keepAlive)
@@ -321,7 +321,7 @@ func (r *runner) sleep(timed bool) bool {
 		case <-timer.C:
 			point(p2Retires)
 			if r.retire() {
-				return false
+				return false, false
 			}
 			s = <-r.token
 		}
@@ -329,10 +329,10 @@ func (r *runner) sleep(timed bool) bool {
 		s = <-r.token // not a select: it costs half as much
 	}
 	if s == nil {
-		return r.park(false) // look again at what there is to wait for
+		return false, true // look again at what there is to wait for
 	}
 	r.adopt(s)
-	return true
+	return true, true
 }
 
 // retire takes the runner off the parked list for good, if there are more runners than slots. It

@@ -50,7 +50,7 @@ func (t *turn) isOver(now time.Duration) bool {
 // submitters and has nothing to do beside a queue that runs low: they can fill it before it is empty and all
 // runners park. Nobody counts on the runner as a searcher there (P1).
 func (r *runner) giveWay() {
-	if t := &r.turn; t.over || t.woke && r.slot.len() == 0 {
+	if t := &r.processor.turn; t.over || t.woke && r.slot.len() == 0 {
 		t.over, t.woke = false, false
 		r.passOn(time.Since(epoch))
 	}
@@ -58,7 +58,7 @@ func (r *runner) giveWay() {
 
 // shareProcessor is giveWay inside a task that reads the clock. It takes and returns the time since epoch.
 func (r *runner) shareProcessor(now time.Duration) time.Duration {
-	if !r.turn.isOver(now) {
+	if !r.processor.turn.isOver(now) {
 		return now
 	}
 	return r.passOn(now)
@@ -66,7 +66,7 @@ func (r *runner) shareProcessor(now time.Duration) time.Duration {
 
 // passOn lets other goroutines run, where they may have to wait for that. The next turn is as long as it took.
 func (r *runner) passOn(now time.Duration) (back time.Duration) {
-	t := &r.turn
+	t := &r.processor.turn
 	if !r.e.crowded() {
 		t.ends = now + minTurn
 		return now
@@ -75,11 +75,11 @@ func (r *runner) passOn(now time.Duration) (back time.Duration) {
 	back = time.Since(epoch)
 	t.length = min(max(minTurn, back-now), maxTurn)
 	t.ends = back + t.length
-	if r.batchAt != 0 && r.batchAt != unread { // the tasks did not take that long
-		r.batchAt += back - now
+	if r.batches.at != 0 && r.batches.at != unread { // the tasks did not take that long
+		r.batches.at += back - now
 	}
-	if r.fairAt != 0 {
-		r.fairAt += back - now
+	if r.picks.fairAt != 0 {
+		r.picks.fairAt += back - now
 	}
 	return back
 }
@@ -97,7 +97,7 @@ type pacer struct {
 // processor, and the slot if the task's budget is spent: the keeper, whose timer waits for a processor like
 // everybody else, may be late.
 func (r *runner) pace() {
-	p := &r.pacer
+	p := &r.processor.pacer
 	if p.task != r.tasks { // another may call it less often
 		p.task, p.period = r.tasks, 0
 	}

@@ -16,43 +16,17 @@ type runner struct {
 	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: look again
 
 	// The runner's own, plain.
-	slot    *slot // nil while parked, yielded, lent away or surplus
-	tc      *taskContext
-	span    *span      // innermost range of For on this stack
-	group   *groupTask // innermost group task on this stack
-	forks   *forkNode  // children that are not joined yet, newest first
-	joined  uint64     // children taken back and run since the last flush, not counted yet
-	open    int        // how many those are
-	sweepAt int        // and how many there may be before sweepForks
-	pools   []any      // free forked children, one *forkPool[T] for each T
-	signal  chan struct{}
-	rng     uint64
-	tick    uint32        // picks since the injector went first
-	fair    uint32        // the tick at which it goes first again
-	fairAt  time.Duration // the time since epoch when it did; 0: asleep since
-	pops    uint32
-	tasks   uint32 // tasks so far; the labels are reset after each 64
-
-	untilSample uint64       // how many more tasks it submits until it measures one
-	lastSample  atomic.Int64 // when that was last, since epoch
-
-	batchTasks uint32        // tasks at the last batch
-	batchAt    time.Duration // and the time since epoch
-	taskTime   time.Duration // estimate of how long a task takes
-	calls      uint32        // Blocking calls, for sampling
-	shortCalls bool          // the last one that was measured was short
-	misses     int
-
-	turn  turn
-	pacer pacer
-
-	frames   int  // tasks with a frame since the last boundary
-	depth    int  // nested tasks on this stack, run in place by waiters
-	blocking int  // nested Blocking calls; only the outermost counts
-	credit   bool // counts against WithMaxSpares
-	inBare   bool // a task of Go is running
-	done     bool // the loop ended by itself
-	_        [64]byte
+	slot      *slot  // nil while parked, yielded, lent away or surplus
+	credit    bool   // counts against WithMaxSpares
+	done      bool   // the loop ended by itself
+	tasks     uint32 // tasks so far; the labels are reset after each 64
+	picks     picks
+	batches   batches
+	processor processor
+	stack     stack
+	block     block
+	samples   samples
+	_         [64]byte
 
 	// Shared.
 	word    atomic.Uint64            // the Blocking word, see blocking.go
@@ -71,6 +45,59 @@ type runner struct {
 	count counters
 }
 
+// picks is where a runner looks next.
+type picks struct {
+	rng    uint64
+	count  uint32        // picks since the injector went first
+	fair   uint32        // the count at which it goes first again
+	fairAt time.Duration // the time since epoch when it did; 0: asleep since
+	pops   uint32        // of the own deque
+	misses int           // looks in a row, after parking, that saw work and got none
+}
+
+// batches is how much a runner takes from the injector at once.
+type batches struct {
+	tasks    uint32        // the runner's tasks at the last batch
+	at       time.Duration // and the time since epoch
+	taskTime time.Duration // estimate of how long a task takes
+}
+
+// processor is how long the runner keeps its processor, and its task the slot.
+type processor struct {
+	turn  turn
+	pacer pacer
+}
+
+// stack is what a runner knows of the tasks on its stack: the one that it took from a queue, and those that run in
+// place on top of it.
+type stack struct {
+	tc      *taskContext
+	span    *span      // innermost range of For
+	group   *groupTask // innermost group task
+	forks   *forkNode  // children that are not joined yet, newest first
+	joined  uint64     // children taken back and run since the last flush, not counted yet
+	open    int        // how many forks there are
+	sweepAt int        // and how many there may be before sweepForks
+	pools   []any      // free forked children, one *forkPool[T] for each T
+	signal  chan struct{}
+	frames  int  // tasks with a frame since the last boundary
+	depth   int  // nested tasks, run in place by waiters
+	inBare  bool // a task of Go is running
+}
+
+// block is what a runner knows of its calls of Blocking. The Blocking word is shared, and not here.
+type block struct {
+	nested int    // calls inside each other; only the outermost counts
+	calls  uint32 // so far, for sampling
+	short  bool   // the last one that was measured was short
+}
+
+// samples is which of the tasks that the runner submits are measured.
+type samples struct {
+	until uint64       // how many more until the next
+	last  atomic.Int64 // when that was last, since epoch
+}
+
 type (
 	atomicSlot   = atomic.Pointer[slot]
 	atomicRunner = atomic.Pointer[runner]
@@ -79,8 +106,11 @@ type (
 
 func newRunner(e *Executor) *runner {
 	return &runner{
-		e: e, token: make(chan *slot, 1), rng: e.seed.Add(0x9e3779b97f4a7c15), taskTime: firstTaskTime, untilSample: e.cfg.sampling,
-		turn: turn{length: minTurn, ends: unread}, pacer: pacer{slice: math.MaxUint64},
+		e: e, token: make(chan *slot, 1),
+		picks:     picks{rng: e.seed.Add(0x9e3779b97f4a7c15)},
+		batches:   batches{taskTime: firstTaskTime},
+		processor: processor{turn: turn{length: minTurn, ends: unread}, pacer: pacer{slice: math.MaxUint64}},
+		samples:   samples{until: e.cfg.sampling},
 	}
 }
 
@@ -89,7 +119,7 @@ func (r *runner) main(s *slot) {
 	e := r.e
 	pprof.SetGoroutineLabels(e.labels) // first of all: the starter may have carried foreign ones
 	r.goid = goid.ID()
-	r.fair = fairness
+	r.picks.fair = fairness
 	runners.add(r)
 	e.registry.add(r)
 	defer r.exit()
@@ -140,17 +170,17 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 				}
 			}
 		}
-		if !r.park(search) {
+		var ok bool
+		if search, ok = r.park(search); !ok {
 			return entry{}, false
 		}
-		search = true
 	}
 }
 
 // boundary is what happens between two tasks.
 func (r *runner) boundary() {
 	unlockThread()
-	for ; r.frames > 0; r.frames-- { // one for each task that was run, also in place
+	for ; r.stack.frames > 0; r.stack.frames-- { // one for each task that was run, also in place
 		unlockThread()
 	}
 	if r.tasks++; r.tasks%64 == 0 { // labels that a task left on reach at most 63 others
@@ -162,35 +192,35 @@ func (r *runner) boundary() {
 	if r.slot == nil || r.e.word.Load()&debt != 0 {
 		r.settle()
 	}
-	if (r.turn.over || r.turn.woke && r.turn.low) && r.slot != nil {
+	if (r.processor.turn.over || r.processor.turn.woke && r.processor.turn.low) && r.slot != nil {
 		r.giveWay()
 	}
 }
 
 // hasChildren reports whether endChildren has something to do.
-func (r *runner) hasChildren() bool { return r.forks != nil || r.joined > 0 }
+func (r *runner) hasChildren() bool { return r.stack.forks != nil || r.stack.joined > 0 }
 
 // endChildren accounts for the children of a task that has ended, at depth on this stack, before the task
 // itself is counted (L3): those that were not joined are let go, and those that were taken back and run in
 // place are counted. Their task was in flight all the time, so nobody can have missed them.
 func (r *runner) endChildren(depth int) {
-	if r.forks != nil {
+	if r.stack.forks != nil {
 		r.orphan(depth)
 	}
-	if r.joined > 0 {
-		r.count.submitted.add(r.joined)
-		r.count.completed.add(r.joined)
-		r.joined = 0
+	if r.stack.joined > 0 {
+		r.count.submitted.add(r.stack.joined)
+		r.count.completed.add(r.stack.joined)
+		r.stack.joined = 0
 	}
 }
 
 // forget drops everything that a parked runner must not keep alive or pass on.
 func (r *runner) forget() {
-	if r.tc != nil && !sameContext(r.tc.parent, background) {
-		r.tc = nil
+	if r.stack.tc != nil && !sameContext(r.stack.tc.parent, background) {
+		r.stack.tc = nil
 	}
-	r.batchAt, r.fairAt = 0, 0               // the time asleep does not count
-	r.turn.ends, r.turn.woke = unread, false // and others had the processor
+	r.batches.at, r.picks.fairAt = 0, 0                          // the time asleep does not count
+	r.processor.turn.ends, r.processor.turn.woke = unread, false // and others had the processor
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 
@@ -214,7 +244,7 @@ func (r *runner) exit() {
 			panic(value)
 		}
 		r.endChildren(0)
-		if r.inBare {
+		if r.stack.inBare {
 			r.count.panicked.inc()
 		}
 		e.idle.mu.Lock()
@@ -243,27 +273,27 @@ type frame struct {
 }
 
 func (r *runner) enterFrame() frame {
-	r.depth++
-	r.frames++
-	return frame{r.tc, r.name.Load()}
+	r.stack.depth++
+	r.stack.frames++
+	return frame{r.stack.tc, r.name.Load()}
 }
 
 // leaveFrame ends a task that is about to be counted; dropFrame one that is not counted yet.
 func (r *runner) leaveFrame(f frame) {
-	r.endChildren(r.depth)
+	r.endChildren(r.stack.depth)
 	r.popFrame(f)
 }
 
 func (r *runner) dropFrame(f frame) {
-	if r.forks != nil {
-		r.orphan(r.depth)
+	if r.stack.forks != nil {
+		r.orphan(r.stack.depth)
 	}
 	r.popFrame(f)
 }
 
 func (r *runner) popFrame(f frame) {
-	if r.depth--; r.depth > 0 {
-		r.tc = f.tc
+	if r.stack.depth--; r.stack.depth > 0 {
+		r.stack.tc = f.tc
 	}
 	if r.name.Load() != f.name {
 		r.rename(f.name)

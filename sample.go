@@ -109,7 +109,7 @@ func (e *Executor) inTime(r *runner) bool {
 	}
 	last := &e.sampler.last
 	if r != nil {
-		last = &r.lastSample
+		last = &r.samples.last
 	}
 	now := int64(time.Since(epoch))
 	if then := last.Load(); then != 0 && now-then < int64(samplingGap) {
@@ -121,10 +121,10 @@ func (e *Executor) inTime(r *runner) bool {
 
 // sampleDue counts a task that a task submits and reports whether it is one to measure.
 func (r *runner) sampleDue() bool {
-	if r.untilSample--; r.untilSample != 0 {
+	if r.samples.until--; r.samples.until != 0 {
 		return false
 	}
-	r.untilSample = r.e.cfg.sampling
+	r.samples.until = r.e.cfg.sampling
 	return true
 }
 

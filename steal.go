@@ -48,7 +48,7 @@ const (
 func (r *runner) pick() (entry, bool) {
 	d := &r.slot.deque
 	batch := d.onlyBatch()
-	if r.tick++; r.tick >= r.fair {
+	if r.picks.count++; r.picks.count >= r.picks.fair {
 		r.tuneFairness()
 		d.forgetBatch()
 		if !batch || d.len() == 0 { // else what the injector has came later
@@ -57,7 +57,7 @@ func (r *runner) pick() (entry, bool) {
 			}
 		}
 	}
-	if r.pops++; batch || r.pops%headEvery == 0 {
+	if r.picks.pops++; batch || r.picks.pops%headEvery == 0 {
 		if en, ok := d.popHead(); ok {
 			return en, true
 		}
@@ -71,12 +71,12 @@ func (r *runner) pick() (entry, bool) {
 func (r *runner) tuneFairness() {
 	now := time.Since(epoch)
 	next := fairness - 1 + uint32(r.random()%3)
-	if r.fairAt != 0 {
-		each := (now-r.fairAt)/time.Duration(r.tick) + 1
+	if r.picks.fairAt != 0 {
+		each := (now-r.picks.fairAt)/time.Duration(r.picks.count) + 1
 		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
 	}
-	r.tick, r.fair, r.fairAt = 0, next, now
-	r.turn.over = r.turn.isOver(now)
+	r.picks.count, r.picks.fair, r.picks.fairAt = 0, next, now
+	r.processor.turn.over = r.processor.turn.isOver(now)
 }
 
 // takeInjected takes up to most tasks from the injector: the first to run now, the others into the
@@ -95,7 +95,7 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 		r.e.notify()
 	}
 	if ok {
-		r.turn.woke, r.turn.low = r.turn.woke || did.woke, did.low
+		r.processor.turn.woke, r.processor.turn.low = r.processor.turn.woke || did.woke, did.low
 	}
 	return en, ok
 }
@@ -103,22 +103,22 @@ func (r *runner) takeInjected(most int) (entry, bool) {
 // batch returns how many tasks are worth taking at once, by how long this runner's tasks have taken since
 // it asked last. The estimate rises at once and falls slowly: to be late with long tasks is worse.
 func (r *runner) batch() int {
-	if r.batchAt == 0 { // just woken: one task, as a rule, and the clock would cost more than taking it
-		r.batchAt = unread
+	if r.batches.at == 0 { // just woken: one task, as a rule, and the clock would cost more than taking it
+		r.batches.at = unread
 		return r.batchSize()
 	}
 	now := time.Since(epoch)
-	r.turn.over = r.turn.isOver(now)
-	if n := time.Duration(r.tasks - r.batchTasks); n > 0 && r.batchAt != unread {
-		took := (now - r.batchAt) / n
-		r.taskTime = max(took, r.taskTime-r.taskTime/8)
+	r.processor.turn.over = r.processor.turn.isOver(now)
+	if n := time.Duration(r.tasks - r.batches.tasks); n > 0 && r.batches.at != unread {
+		took := (now - r.batches.at) / n
+		r.batches.taskTime = max(took, r.batches.taskTime-r.batches.taskTime/8)
 	}
-	r.batchAt, r.batchTasks = now, r.tasks
+	r.batches.at, r.batches.tasks = now, r.tasks
 	return r.batchSize()
 }
 
 // batchSize returns how many tasks of the estimated length are a batch.
-func (r *runner) batchSize() int { return int(min(maxBatch, batchTime/(r.taskTime+1)+1)) }
+func (r *runner) batchSize() int { return int(min(maxBatch, batchTime/(r.batches.taskTime+1)+1)) }
 
 // unread says that the clock has not been read since the runner slept.
 const unread time.Duration = math.MinInt64
@@ -175,8 +175,8 @@ func (r *runner) steal(victim *slot) (entry, bool) {
 
 // random is xorshift64*: a runner's own, cheap, and good enough to choose victims.
 func (r *runner) random() uint64 {
-	r.rng ^= r.rng >> 12
-	r.rng ^= r.rng << 25
-	r.rng ^= r.rng >> 27
-	return r.rng * 0x2545f4914f6cdd1d
+	r.picks.rng ^= r.picks.rng >> 12
+	r.picks.rng ^= r.picks.rng << 25
+	r.picks.rng ^= r.picks.rng >> 27
+	return r.picks.rng * 0x2545f4914f6cdd1d
 }

@@ -69,7 +69,7 @@ func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) e
 // It fails if the executor stops, if the runner has no slot to itself at the moment, or if the deque is full and
 // the injector too.
 func (r *runner) pushLocal(en entry) bool {
-	if r.blocking > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
+	if r.block.nested > 0 || r.slot == nil && !r.takeGift() || r.e.word.Load()&stopping != 0 {
 		return false
 	}
 	d := &r.slot.deque
@@ -135,7 +135,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 // accepted over the limit, and refused beyond the hard cap.
 func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 	stuck := false
-	if caller := w.caller; caller != nil && caller.blocking == 0 {
+	if caller := w.caller; caller != nil && caller.block.nested == 0 {
 		caller.expose()
 		caller.enter(kindWait)
 		defer caller.leave()
@@ -222,7 +222,7 @@ func (e *Executor) reserve(r *runner, ctx context.Context) error {
 // requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil. It
 // reports false, and gives the place back, if the executor drops what is queued.
 func (e *Executor) requeue(r *runner, en entry) bool {
-	if r != nil && r.blocking == 0 && r.slot != nil && r.slot.room() > 0 {
+	if r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
 		r.slot.push(en)
 		e.unreserve()
 		e.notify()

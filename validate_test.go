@@ -104,13 +104,13 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 		{"has a slot", func() { r.slot = s }, func() { r.slot = nil }},
 		{"was given a slot", func() { r.gift.Store(s) }, func() { r.gift.Store(nil) }},
 		{"has a token", func() { fake.token <- s; sit(e, fake) }, func() { stand(e, fake); <-fake.token }},
-		{"holds a task's context", func() { r.tc = &taskContext{origin: origin{parent: parent}, r: r} }, func() { r.tc = nil }},
-		{"in a loop", func() { r.span = &span{} }, func() { r.span = nil }},
-		{"in a group", func() { r.group = &groupTask{} }, func() { r.group = nil }},
-		{"has 1 children", func() { r.open++ }, func() { r.open-- }},
-		{"not counted 3 children", func() { r.joined += 3 }, func() { r.joined = 0 }},
-		{"in a task: depth 1", func() { r.depth++ }, func() { r.depth-- }},
-		{"in a task", func() { r.inBare = true }, func() { r.inBare = false }},
+		{"holds a task's context", func() { r.stack.tc = &taskContext{origin: origin{parent: parent}, r: r} }, func() { r.stack.tc = nil }},
+		{"in a loop", func() { r.stack.span = &span{} }, func() { r.stack.span = nil }},
+		{"in a group", func() { r.stack.group = &groupTask{} }, func() { r.stack.group = nil }},
+		{"has 1 children", func() { r.stack.open++ }, func() { r.stack.open-- }},
+		{"not counted 3 children", func() { r.stack.joined += 3 }, func() { r.stack.joined = 0 }},
+		{"in a task: depth 1", func() { r.stack.depth++ }, func() { r.stack.depth-- }},
+		{"in a task", func() { r.stack.inBare = true }, func() { r.stack.inBare = false }},
 		{"Blocking word", func() { r.word.Or(phaseBlocked) }, func() { r.word.And(^uint64(phaseMask)) }},
 		{"a parked runner has a credit", func() { sit(e, fake); fake.credit = true }, func() { stand(e, fake); fake.credit = false }},
 		{"credits are missing", func() { e.credits.TryAcquire(1) }, func() { e.credits.Release(1) }},
@@ -179,7 +179,7 @@ func TestValidate_ChecksFreeRecords(t *testing.T) {
 	require.NoError(t, e.Quiesce(context.Background()))
 	require.NoError(t, settled(e, patience))
 	for r := e.idle.parked.top; r != nil; r = r.next {
-		for _, p := range r.pools {
+		for _, p := range r.stack.pools {
 			pool, ok := p.(*forkPool[int])
 			if !ok || len(pool.free) == 0 {
 				continue

@@ -17,7 +17,7 @@ import (
 
 // lendWhile runs wait, which parks the goroutine, with r's slot lent. r is nil outside of tasks.
 func (r *runner) lendWhile(wait func()) {
-	if r == nil || r.blocking > 0 {
+	if r == nil || r.block.nested > 0 {
 		wait()
 		return
 	}
@@ -31,15 +31,15 @@ func (r *runner) lendWhile(wait func()) {
 // inPlace runs a claimed task on the waiter's stack. Inside Blocking the runner first comes back, as
 // the task is ordinary work.
 func (r *runner) inPlace(run func()) {
-	if r.blocking == 0 {
+	if r.block.nested == 0 {
 		run()
 		return
 	}
-	nested := r.blocking
+	nested := r.block.nested
 	r.leaveBlocking()
 	defer func() {
 		r.enter(kindBlocking)
-		r.blocking = nested
+		r.block.nested = nested
 	}()
 	run()
 }
@@ -81,7 +81,7 @@ func (r *runner) bury() {
 
 // trim pops dead entries off the tail of the own deque and returns how many.
 func (r *runner) trim() int {
-	if r.slot == nil || r.blocking > 0 {
+	if r.slot == nil || r.block.nested > 0 {
 		return 0
 	}
 	d, n := &r.slot.deque, 0
