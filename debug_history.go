@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/meter"
 )
 
 // The last minute: rates, waiting times, and what the slots were seen running.
@@ -20,11 +22,11 @@ type counted struct {
 	stats       Stats
 	quota       Throttling
 	limited     bool // there is a quota
-	waits, runs histogramCounts
+	waits, runs meter.Counts
 }
 
 func (e *Executor) counts(at time.Time) *counted {
-	c := &counted{at: at, stats: e.Stats(), waits: e.waits.snapshot(), runs: e.runs.snapshot()}
+	c := &counted{at: at, stats: e.Stats(), waits: e.waits.Snapshot(), runs: e.runs.Snapshot()}
 	c.quota, c.limited = e.Throttling()
 	return c
 }
@@ -35,7 +37,7 @@ func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
 		o.counts = appendBounded(o.counts, was)
 		o.names = appendBounded(o.names, names)
 		recent := o.counts[max(0, len(o.counts)-recentPoints)]
-		waits := now.waits.since(&recent.waits)
+		waits := now.waits.Since(&recent.waits)
 		rate := func(n uint64) float64 { return float64(n) / max(1e-3, now.at.Sub(was.at).Seconds()) }
 		o.history = appendBounded(o.history, DebugPoint{
 			Time:      d.Time,
@@ -43,7 +45,7 @@ func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
 			Completed: rate(since(now.stats.ended(), was.stats.ended())),
 			Rejected:  rate(since(now.stats.Rejected, was.stats.Rejected)),
 			Queued:    now.stats.Queued, Running: now.stats.Running,
-			WaitP50: waits.quantile(0.5), WaitP99: waits.quantile(0.99),
+			WaitP50: waits.Quantile(0.5), WaitP99: waits.Quantile(0.99),
 		})
 	}
 	o.before = now
@@ -51,7 +53,7 @@ func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
 	d.History = append([]DebugPoint{}, o.history...)
 	if len(o.counts) > 0 {
 		first := o.counts[0]
-		d.Wait, d.Run = timesOf(now.waits.since(&first.waits)), timesOf(now.runs.since(&first.runs))
+		d.Wait, d.Run = timesOf(now.waits.Since(&first.waits)), timesOf(now.runs.Since(&first.runs))
 		d.Window = DebugWindow{
 			Length:        now.at.Sub(first.at),
 			Rejected:      since(now.stats.Rejected, first.stats.Rejected),
@@ -68,8 +70,8 @@ func (o *observer) remember(d *DebugState, now *counted, names map[string]int) {
 // since is how much a counter has grown. Those of a quota start again when another cgroup sets it.
 func since(now, before uint64) uint64 { return now - min(before, now) }
 
-func timesOf(c histogramCounts) DebugTimes {
-	return DebugTimes{Count: c.count, Mean: c.mean(), P50: c.quantile(0.5), P90: c.quantile(0.9), P99: c.quantile(0.99)}
+func timesOf(c meter.Counts) DebugTimes {
+	return DebugTimes{Count: c.Count, Mean: c.Mean(), P50: c.Quantile(0.5), P90: c.Quantile(0.9), P99: c.Quantile(0.99)}
 }
 
 // topTasks lists the names seen most often.

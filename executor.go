@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/meter"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -38,8 +39,8 @@ type Executor struct {
 	rotate    atomic.Uint32       // where retakers start to look
 	seed      atomic.Uint64       // of the runners' random numbers
 
-	waits, runs histogram    // how long tasks waited and ran, of a sample
-	viewers     atomic.Int32 // how many look at the debug page: then there is a sample
+	waits, runs meter.Histogram // how long tasks waited and ran, of a sample
+	viewers     atomic.Int32    // how many look at the debug page: then there is a sample
 	sampler     sampler
 	taskNames   taskNames
 

@@ -4,6 +4,9 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/seed-97bda89a/executor/internal/meter"
 )
 
 // injector is the shared queue: tasks from outside, overflow of the deques, and the entries of
@@ -37,7 +40,7 @@ type injector struct {
 	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
 	buried    atomic.Uint64 // how many ever were
 	swept     uint64        // buried at the last sweep
-	ages      queueAges     // of the entries
+	ages      meter.Ages    // of the entries
 }
 
 // unlock publishes whether there are entries and releases mu.
@@ -360,4 +363,10 @@ func (q *injector) forget() {
 	if o := q.recent.Load(); o != nil && !sameContext(o.parent, background) {
 		q.recent.Store(nil)
 	}
+}
+
+// markAge notes the time, for the age of the oldest entry: the keeper does so at each tick while tasks wait. first
+// says that they did not wait until now. The injector's lock is held.
+func (q *injector) markAge(now time.Duration, first bool) {
+	q.ages.Mark(q.queue.pushed, q.queue.len, now, first)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -56,4 +57,39 @@ func TestShutdown_LeavesNothingInTheQueue(t *testing.T) {
 	q.unlock()
 	require.NoError(t, e.Shutdown(context.Background()))
 	require.NoError(t, validate(e))
+}
+
+// Entries that a filter keeps are not pushed again: the age of a queue goes by how many ever were.
+//
+// Mutant: a filter that counts as pops and pushes.
+func TestFifo_AFilterPushesNothing(t *testing.T) {
+	var q fifo
+	for range 3 * chunkCap {
+		q.push(entry{})
+	}
+	n := 0
+	q.filter(func(entry) bool { n++; return n%2 == 0 })
+	require.EqualValues(t, 3*chunkCap, q.pushed)
+	require.Equal(t, 3*chunkCap/2, q.len)
+}
+
+// The age of a real queue: behind a task that does not end.
+func TestAge_OfAQueueThatStands(t *testing.T) {
+	e := newMeasured(t, WithStallDetection(false))
+	start := time.Now()
+	running, release := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(t.Context(), func(ctx context.Context) { close(running); <-release }))
+	<-running
+	require.Zero(t, e.Stats().OldestAge)
+	for range 3 {
+		require.NoError(t, e.Go(t.Context(), func(context.Context) {}))
+	}
+	for e.Stats().OldestAge < 50*time.Millisecond {
+		require.Less(t, time.Since(start), patience)
+		time.Sleep(time.Millisecond)
+	}
+	require.LessOrEqual(t, e.Stats().OldestAge, time.Since(start))
+	close(release)
+	require.NoError(t, e.Quiesce(t.Context()))
+	require.Zero(t, e.Stats().OldestAge)
 }

@@ -104,7 +104,7 @@ func (k *keeper) main() {
 		if word&watched != 0 && k.timer == nil {
 			k.calm, k.still, k.stalls = 0, 0, stallState{}
 			e.inject.mu.Lock()
-			e.inject.ages.mark(&e.inject.queue, time.Since(epoch), true)
+			e.inject.markAge(time.Since(epoch), true)
 			e.inject.mu.Unlock()
 			k.timer = time.NewTimer(e.cfg.tick())
 		}

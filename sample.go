@@ -79,14 +79,14 @@ func (e *Executor) measuring(ctx context.Context) bool {
 
 // waited and ran record a measurement.
 func (e *Executor) waited(ctx context.Context, d time.Duration) {
-	e.waits.record(d)
+	e.waits.Record(d)
 	if s := &e.sampler; s.waits.Enabled(ctx) {
 		s.waits.Record(ctx, d.Seconds(), s.ok...)
 	}
 }
 
 func (e *Executor) ran(ctx context.Context, d time.Duration, returned bool, err error) {
-	e.runs.record(d)
+	e.runs.Record(d)
 	s := &e.sampler
 	if !s.runs.Enabled(ctx) {
 		return

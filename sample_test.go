@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/meter"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -110,9 +111,9 @@ func TestSampling_EveryTaskOfEveryKind(t *testing.T) {
 	require.EqualValues(t, 2, runs["panic"].Count, "a panic, and a Goexit")
 	require.Equal(t, attribute.NewSet(name, attribute.String("error.type", "panic")), runs["panic"].Attributes)
 
-	for _, h := range []*histogram{&e.waits, &e.runs} {
-		c := h.snapshot()
-		require.EqualValues(t, s.Submitted, c.count)
+	for _, h := range []*meter.Histogram{&e.waits, &e.runs} {
+		c := h.Snapshot()
+		require.EqualValues(t, s.Submitted, c.Count)
 	}
 }
 
@@ -126,9 +127,9 @@ func TestSampling_MeasuresTimes(t *testing.T) {
 		require.NoError(t, e.Go(ctx, func(context.Context) { time.Sleep(pause) }))
 	}
 	require.NoError(t, e.Quiesce(ctx))
-	waits, runs := e.waits.snapshot(), e.runs.snapshot()
-	require.GreaterOrEqual(t, waits.quantile(1), pause/2, "the second waited for the first, but for the time it took to submit it")
-	require.GreaterOrEqual(t, runs.quantile(0), pause)
+	waits, runs := e.waits.Snapshot(), e.runs.Snapshot()
+	require.GreaterOrEqual(t, waits.Quantile(1), pause/2, "the second waited for the first, but for the time it took to submit it")
+	require.GreaterOrEqual(t, runs.Quantile(0), pause)
 }
 
 func TestSampling_OneInN(t *testing.T) {
@@ -152,8 +153,8 @@ func TestSampling_OneInN(t *testing.T) {
 			e.viewers.Add(1)
 			from(t, e)
 			require.NoError(t, e.Quiesce(context.Background()))
-			c := e.runs.snapshot()
-			require.InDelta(t, tasks/every, float64(c.count), 2)
+			c := e.runs.Snapshot()
+			require.InDelta(t, tasks/every, float64(c.Count), 2)
 		})
 	}
 }
@@ -170,18 +171,18 @@ func TestSampling_IsPaced(t *testing.T) {
 		}
 	}))
 	require.NoError(t, e.Quiesce(context.Background()))
-	c := e.runs.snapshot()
-	require.NotZero(t, c.count)
-	require.LessOrEqual(t, c.count, 2+2*uint64(time.Since(start)/samplingGap), "two sources")
+	c := e.runs.Snapshot()
+	require.NotZero(t, c.Count)
+	require.LessOrEqual(t, c.Count, 2+2*uint64(time.Since(start)/samplingGap), "two sources")
 }
 
 // Nobody looks: nothing is measured. Mutants: to measure as long as the option is on; to ask only once.
 func TestSampling_OnlyWhileSomebodyLooks(t *testing.T) {
 	run := func(e *Executor) uint64 {
-		before := e.runs.snapshot()
+		before := e.runs.Snapshot()
 		runSome(t, e)
-		after := e.runs.snapshot()
-		return after.count - before.count
+		after := e.runs.Snapshot()
+		return after.Count - before.Count
 	}
 	t.Run("the debug page", func(t *testing.T) {
 		e := newMeasured(t, WithHistogramSampling(1))
@@ -211,8 +212,8 @@ func TestSampling_RefusesNonsense(t *testing.T) {
 	e := newMeasured(t, WithHistogramSampling(math.MaxInt))
 	e.viewers.Add(1)
 	runSome(t, e) // the first is measured, whatever the share
-	c := e.runs.snapshot()
-	require.EqualValues(t, 1, c.count)
+	c := e.runs.Snapshot()
+	require.EqualValues(t, 1, c.Count)
 }
 
 // Submitting allocates nothing, whatever is plugged in, but for tasks that are measured or have a span.

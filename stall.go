@@ -239,7 +239,7 @@ func (k *keeper) look(now time.Time) sight {
 	e.inject.mu.Lock()
 	total += e.inject.moved
 	s.queued = e.inject.queue.len
-	e.inject.ages.mark(&e.inject.queue, time.Since(epoch), false)
+	e.inject.markAge(time.Since(epoch), false)
 	e.inject.mu.Unlock()
 	for _, slot := range *e.slots.Load() {
 		s.queued += slot.len()

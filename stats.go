@@ -240,7 +240,7 @@ func (e *Executor) Stats() Stats {
 	s.Queued = q.used - int(q.dead.Load())
 	s.Waiting = q.waiters.len
 	s.QueueLimit = q.limit
-	s.OldestAge = q.ages.oldest(&q.queue, time.Since(epoch))
+	s.OldestAge = q.ages.Oldest(q.queue.pushed, q.queue.len, time.Since(epoch))
 	q.mu.Unlock()
 	e.idle.mu.Lock()
 	slots, free, live, surplus := e.idle.slots, len(e.idle.free), e.idle.live, e.idle.surplus.len

@@ -1,4 +1,4 @@
-package executor
+package meter
 
 import (
 	"math"
@@ -15,7 +15,7 @@ import (
 // one too long, a step of the wrong width.
 func TestHistogram_BucketsCoverEveryDuration(t *testing.T) {
 	last := time.Duration(-1)
-	for i := range histogramBuckets - 1 {
+	for i := range buckets - 1 {
 		end := bucketEnd(i)
 		require.Equal(t, i, bucketOf(last+1), "the bucket after %d", last)
 		require.Equal(t, i, bucketOf(end), "the last of bucket %d", i)
@@ -24,58 +24,58 @@ func TestHistogram_BucketsCoverEveryDuration(t *testing.T) {
 	}
 	require.Greater(t, last, time.Hour)
 	require.Equal(t, 0, bucketOf(-5))
-	require.Equal(t, histogramBuckets-1, bucketOf(math.MaxInt64))
+	require.Equal(t, buckets-1, bucketOf(math.MaxInt64))
 }
 
 func TestHistogram_QuantilesAreCloseToTheTruth(t *testing.T) {
-	var h histogram
+	var h Histogram
 	var all []time.Duration
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
 		d := time.Duration(math.Exp(random.Float64() * 25))
 		all = append(all, d)
-		h.record(d)
+		h.Record(d)
 	}
 	slices.Sort(all)
-	c := h.snapshot()
-	require.EqualValues(t, len(all), c.count)
+	c := h.Snapshot()
+	require.EqualValues(t, len(all), c.Count)
 	for _, q := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1} {
 		truth := all[max(0, int(math.Ceil(q*float64(len(all))))-1)]
-		got := c.quantile(q)
+		got := c.Quantile(q)
 		require.GreaterOrEqual(t, got, truth, "%g", q)
 		require.LessOrEqual(t, float64(got), float64(truth)*1.125+1, "%g", q)
 	}
 }
 
 func TestHistogram_DifferencesAndEmptiness(t *testing.T) {
-	var h histogram
-	empty := h.snapshot()
-	require.Zero(t, empty.quantile(0.99))
-	require.Zero(t, empty.mean())
-	h.record(time.Second)
-	before := h.snapshot()
-	h.record(time.Millisecond)
-	h.record(3 * time.Millisecond)
-	now := h.snapshot()
-	d := now.since(&before)
-	require.EqualValues(t, 2, d.count)
-	require.Equal(t, 2*time.Millisecond, d.mean())
-	require.Less(t, d.quantile(1), 4*time.Millisecond)
-	require.GreaterOrEqual(t, now.quantile(1), time.Second)
+	var h Histogram
+	empty := h.Snapshot()
+	require.Zero(t, empty.Quantile(0.99))
+	require.Zero(t, empty.Mean())
+	h.Record(time.Second)
+	before := h.Snapshot()
+	h.Record(time.Millisecond)
+	h.Record(3 * time.Millisecond)
+	now := h.Snapshot()
+	d := now.Since(&before)
+	require.EqualValues(t, 2, d.Count)
+	require.Equal(t, 2*time.Millisecond, d.Mean())
+	require.Less(t, d.Quantile(1), 4*time.Millisecond)
+	require.GreaterOrEqual(t, now.Quantile(1), time.Second)
 }
 
 func TestHistogram_NothingIsLostWhenManyRecord(t *testing.T) {
-	var h histogram
+	var h Histogram
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
 			for range 1000 {
-				h.record(time.Duration(i) * time.Microsecond)
+				h.Record(time.Duration(i) * time.Microsecond)
 			}
 		})
 	}
 	wg.Wait()
-	c := h.snapshot()
-	require.EqualValues(t, 4000, c.count)
-	require.Equal(t, 6*time.Millisecond, c.sum)
+	c := h.Snapshot()
+	require.EqualValues(t, 4000, c.Count)
+	require.Equal(t, 6*time.Millisecond, c.Sum)
 }
