@@ -1,12 +1,12 @@
-package executor
+package explore
 
 import "fmt"
 
 // A model of how runners sleep, are woken, lend slots and come back: park.go, blocking.go, and what
-// steal.go and runner.go do around them. explore_park_test.go and explore_blocking_test.go run it.
+// steal.go and runner.go do around them. park_test.go and blocking_test.go run it.
 //
-// What it leaves out: the deques are lists here whose methods take one step (explore_deque_test.go has
-// them in steps), as are the injector's critical sections (explore_bound_test.go). A new runner starts
+// What it leaves out: the deques are lists here whose methods take one step (deque_test.go has
+// them in steps), as are the injector's critical sections (bound_test.go). A new runner starts
 // without the keeper, which only delays it. Nobody yields, resizes, or ends the executor.
 
 const (
