@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Blocking and the lending of slots. Invariants, see ARCHITECTURE:
@@ -138,7 +140,7 @@ func (r *runner) enter(kind uint64) {
 	}
 	word |= phaseBlocked
 	r.word.Store(word)
-	point(b1Published)
+	chaos.At(chaos.B1Published)
 	state := e.word.Load() // pairs with the load in notify (B1, P1)
 	if state&lent == 0 {
 		state = e.word.Or(lent)
@@ -157,12 +159,12 @@ func (r *runner) enter(kind uint64) {
 func (r *runner) leave() {
 	for {
 		word := r.word.Load()
-		point(b3Back)
+		chaos.At(chaos.B3Back)
 		switch word & phaseMask {
 		case phaseRunning: // a task run in place inside Blocking ended by Goexit
 			return
 		case phaseBlocked:
-			if !forced(b3Return) && r.word.CompareAndSwap(word, word&^phaseMask|phaseRunning) { // against retake (B3)
+			if !chaos.Forced(chaos.B3Return) && r.word.CompareAndSwap(word, word&^phaseMask|phaseRunning) { // against retake (B3)
 				return
 			}
 		case phaseTaken:
@@ -180,7 +182,7 @@ func (r *runner) leave() {
 // findSlot gets a free slot for a runner that lost its own, or makes it surplus.
 func (r *runner) findSlot() {
 	e := r.e
-	point(b4Lost)
+	chaos.At(chaos.B4Lost)
 	e.idle.mu.Lock()
 	if len(e.idle.free) == 0 {
 		e.idle.surplus.push(r)
@@ -210,7 +212,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	}
 	s := h.held.Load() // before: once it is taken, h may come back and hold another slot
 	taken := word&^phaseMask | phaseTaken
-	point(b3Held)
+	chaos.At(chaos.B3Held)
 	// (B3) The epoch says that s is still it. That somebody else was denied a credit for it changes nothing.
 	if !h.word.CompareAndSwap(word, taken) && !h.word.CompareAndSwap(word|deniedBit, taken) {
 		if yielded != nil {
@@ -236,7 +238,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 
 // tryCredit takes a credit. When there is none, whoever returns the next one will know that it was wanted.
 func (e *Executor) tryCredit() bool {
-	if !forced(b5Denied) && e.credits.TryAcquire(1) {
+	if !chaos.Forced(chaos.B5Denied) && e.credits.TryAcquire(1) {
 		return true
 	}
 	e.denied.Store(true) // then look again: pairs with the swap in returnCredit
@@ -264,7 +266,7 @@ func (r *runner) stuck() bool {
 // retakeBlocked looks for a slot whose holder is blocked and gives it to a runner that will search.
 func (e *Executor) retakeBlocked() {
 	e.word.And(^uint64(lent)) // first, so that a runner that blocks meanwhile is not forgotten
-	slots := shuffled(*e.slots.Load())
+	slots := chaos.Shuffled(*e.slots.Load())
 	start := int(e.rotate.Add(1))
 	for i := range slots {
 		h := slots[(start+i)%len(slots)].holder.Load()
@@ -314,7 +316,7 @@ func (e *Executor) repay(s *slot) {
 		e.word.And(^uint64(debt))
 	}
 	s.holder.Store(x)
-	point(b5Repaid)
+	chaos.At(chaos.B5Repaid)
 	x.gift.Store(s)
 }
 

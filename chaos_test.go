@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,22 +21,16 @@ import (
 
 func init() {
 	if os.Getenv("EXECUTOR_TEST_CHILD") == "" {
-		fmt.Fprintf(os.Stderr, "chaos: EXECUTOR_CHAOS_SEED=%d\n", chaosSeed)
+		fmt.Fprintf(os.Stderr, "chaos: EXECUTOR_CHAOS_SEED=%d\n", chaos.Seed)
 	}
 	harass = harassAtRandom
-}
-
-// refuse forces the slow ways that programs can see, too, until the function that it returns is called.
-func refuse() func() {
-	chaosRefusals.Store(true)
-	return func() { chaosRefusals.Store(false) }
 }
 
 // harassAtRandom does what others might do at the same moment, only more often: it wakes parked runners for
 // nothing, borrows spares, and looks for work and for quiescence where there may be none.
 func harassAtRandom(e *Executor, stop <-chan struct{}) {
-	defer refuse()()
-	rng := rand.New(rand.NewPCG(chaosSeed, 1))
+	defer chaos.Refuse()()
+	rng := rand.New(rand.NewPCG(chaos.Seed, 1))
 	repeat(stop, 50*time.Microsecond, func() {
 		switch rng.IntN(6) {
 		case 0, 1: // as a resize does
@@ -68,8 +63,8 @@ func harassAtRandom(e *Executor, stop <-chan struct{}) {
 
 // Programs of FuzzTree from random numbers, with the points on and slow ways forced.
 func TestChaos_Programs(t *testing.T) {
-	defer refuse()()
-	rng := rand.New(rand.NewPCG(chaosSeed, 0))
+	defer chaos.Refuse()()
+	rng := rand.New(rand.NewPCG(chaos.Seed, 0))
 	t.Log(soakAlone(t, rng, soakTime(t)), "programs")
 }
 
@@ -83,19 +78,19 @@ type stopped struct {
 
 // hold stops the first goroutine that passes a point and that who accepts (nil: any). No other point does
 // anything until the test ends. Tests that hold are not parallel.
-func hold(t *testing.T, at chaosPoint, who func() bool) *stopped {
+func hold(t *testing.T, at chaos.Point, who func() bool) *stopped {
 	h := &stopped{t: t, arrived: make(chan struct{}), resume: make(chan struct{})}
 	var taken atomic.Bool
-	hook := func(p chaosPoint) {
+	hook := func(p chaos.Point) {
 		if p == at && !taken.Load() && (who == nil || who()) && taken.CompareAndSwap(false, true) {
 			close(h.arrived)
 			<-h.resume
 		}
 	}
-	chaosHook.Store(&hook)
+	remove := chaos.Hook(hook)
 	t.Cleanup(func() {
 		h.release()
-		chaosHook.Store(nil)
+		remove()
 	})
 	return h
 }
@@ -127,7 +122,7 @@ func TestChaos_QuiesceIsNotAnsweredWithAnEarlierMoment(t *testing.T) {
 	e, err := New(WithSlots(1), WithStallDetection(false))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close()) }()
-	h := hold(t, l1Summed, onRunner)
+	h := hold(t, chaos.L1Summed, onRunner)
 	ctx := context.Background()
 	gates := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
 	open := [2]func(){sync.OnceFunc(func() { close(gates[0]) }), sync.OnceFunc(func() { close(gates[1]) })}
@@ -190,7 +185,7 @@ func TestChaos_ATaskComesWhileTheLastSearcherParks(t *testing.T) {
 	receive(t, stuck) // there is somebody to steal from, so the other one searches before it parks
 	ran := make(chan struct{}, 2)
 	task := func(context.Context) { ran <- struct{}{} }
-	h := hold(t, p2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
+	h := hold(t, chaos.P2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
 	require.NoError(t, e.Go(context.Background(), task))
 	receive(t, ran)
 	h.await()
@@ -216,7 +211,7 @@ func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
 		close(ended)
 	}))
 	receive(t, in)
-	h := hold(t, b3Held, func() bool { return !onRunner() })
+	h := hold(t, chaos.B3Held, func() bool { return !onRunner() })
 	ran := make(chan struct{})
 	go func() { _ = e.Go(context.Background(), func(context.Context) { close(ran) }) }()
 	h.await()
@@ -235,7 +230,7 @@ func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
 // Mutant: room counts from real.
 func TestChaos_AnOwnerFillsItsDequeAroundAThief(t *testing.T) {
 	e := endedLater(t, WithSlots(2))
-	h := hold(t, d2Claimed, onRunner)
+	h := hold(t, chaos.D2Claimed, onRunner)
 	const n = 3 * dequeCap
 	var ran [n + 1]atomic.Int32
 	filled := make(chan struct{})

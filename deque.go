@@ -1,6 +1,10 @@
 package executor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
+)
 
 // dequeCap is the capacity of a slot's deque. It must be a power of two. More lets one task
 // start more children before it pays for an overflow; less keeps the working set in the
@@ -96,7 +100,7 @@ func (d *deque) pop() (entry, bool) {
 	}
 	t := d.next - 1
 	d.tail.Store(t) // pairs with the tail load in take
-	point(d1Lowered)
+	chaos.At(chaos.D1Lowered)
 	for {
 		h = d.head.Load()
 		steal, real := unpackHead(h)
@@ -112,7 +116,7 @@ func (d *deque) pop() (entry, bool) {
 		if steal == real {
 			steal = t + 1
 		}
-		if !forced(d1Last) && d.head.CompareAndSwap(h, packHead(steal, t+1)) {
+		if !chaos.Forced(chaos.D1Last) && d.head.CompareAndSwap(h, packHead(steal, t+1)) {
 			d.tail.Store(d.next)
 			return d.clear(t), true
 		}
@@ -131,7 +135,7 @@ func (d *deque) popHead() (entry, bool) {
 		if steal == real { // no thief is between claim and release
 			steal = next
 		}
-		if !forced(d1Oldest) && d.head.CompareAndSwap(h, packHead(steal, next)) {
+		if !chaos.Forced(chaos.D1Oldest) && d.head.CompareAndSwap(h, packHead(steal, next)) {
 			return d.clear(real), true
 		}
 	}
@@ -148,7 +152,7 @@ func (d *deque) claimNewest(most int) (at, n uint32) {
 	}
 	at = d.next - uint32(most)
 	d.tail.Store(at)
-	point(d1Lowered)
+	chaos.At(chaos.D1Lowered)
 	if _, real := unpackHead(d.head.Load()); int32(at-real) <= 0 {
 		d.tail.Store(d.next) // thieves came close, so there is room without this
 		return 0, 0
@@ -180,17 +184,17 @@ func (d *deque) take() (en entry, ok, more bool) {
 	if steal != real {
 		return entry{}, false, true
 	}
-	point(d1Looked)
-	if forced(d1Claim) || !d.head.CompareAndSwap(h, packHead(steal, real+1)) { // claim (D1)
+	chaos.At(chaos.D1Looked)
+	if chaos.Forced(chaos.D1Claim) || !d.head.CompareAndSwap(h, packHead(steal, real+1)) { // claim (D1)
 		return entry{}, false, true
 	}
-	point(d2Claimed)
+	chaos.At(chaos.D2Claimed)
 	en = d.clear(real)
-	point(d3Read)
+	chaos.At(chaos.D3Read)
 	for { // release: everything below real is read by now, by us or by the owner
 		h = d.head.Load()
 		_, real = unpackHead(h)
-		if !forced(d3Release) && d.head.CompareAndSwap(h, packHead(real, real)) {
+		if !chaos.Forced(chaos.D3Release) && d.head.CompareAndSwap(h, packHead(real, real)) {
 			return en, true, false
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Fork and join. A forked child is a record that is used again and again, from a free list on its
@@ -105,12 +107,12 @@ func (r *runner) pushFork(n *forkNode) bool {
 		return false
 	}
 	d := &r.slot.deque
-	if forced(i2Full) || d.room() == 0 {
+	if chaos.Forced(chaos.I2Full) || d.room() == 0 {
 		return false
 	}
 	n.slot, n.at = r.slot, d.next
 	d.push(entry{of: &n.origin})
-	point(p1Published)
+	chaos.At(chaos.P1Published)
 	r.e.notify()
 	return true
 }
@@ -154,7 +156,7 @@ func (f *forked[T]) takeBack(r *runner, use uint64) bool {
 	if !ok {
 		return false
 	}
-	point(f1Popped)
+	chaos.At(chaos.F1Popped)
 	if en.of != &f.origin {
 		r.slot.push(en)
 		r.e.notify() // nobody could see it for a moment (P4)
@@ -189,7 +191,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 		if state&forkOrphan == 0 {
 			r.count.submitted.inc() // as whoever starts a child does (L3)
 		}
-		point(l3Counted)
+		chaos.At(chaos.L3Counted)
 		if f.state.CompareAndSwap(state, state|forkRunning|forkJoined) {
 			break
 		}
@@ -246,7 +248,7 @@ func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
 		}
 		f.signal = r.stack.signal
 	}
-	point(f1Joined)
+	chaos.At(chaos.F1Joined)
 	if f.state.Or(forkAwaited)&forkPhase == forkDone { // pairs with finish
 		return
 	}

@@ -1,6 +1,10 @@
 package executor
 
-import "context"
+import (
+	"context"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
+)
 
 // How a forked child runs, ends, and is used again.
 
@@ -14,7 +18,7 @@ func (f *forked[T]) execute(r *runner) {
 		if state&forkOrphan == 0 {
 			r.count.submitted.inc() // before it runs, and while its task is in flight (L3)
 		}
-		point(l3Counted)
+		chaos.At(chaos.L3Counted)
 		if f.state.CompareAndSwap(state, state|forkRunning) {
 			f.run(r)
 			return
@@ -122,11 +126,11 @@ func (f *forkNode) finish(e *Executor) {
 	failed := f.failed
 	for {
 		state := f.state.Load()
-		point(f1Ended)
+		chaos.At(chaos.F1Ended)
 		if !f.state.CompareAndSwap(state, state&^forkPhase|forkDone) {
 			continue
 		}
-		point(f1Signal)
+		chaos.At(chaos.F1Signal)
 		if state&forkAwaited != 0 {
 			f.signal <- struct{}{}
 		}
@@ -143,7 +147,7 @@ func (r *runner) orphan(depth int) {
 	for n := r.stack.forks; n != nil && n.depth >= depth; n = r.stack.forks {
 		r.closeFork(n)
 		r.count.submitted.inc() // nobody has started it, perhaps: then its task counts it (L3)
-		point(l3Counted)
+		chaos.At(chaos.L3Counted)
 		state := n.state.Or(forkOrphan)
 		if state&forkPhase != forkQueued {
 			r.count.submitted.undo()

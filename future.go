@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Future is the result of a task started by Submit or TrySubmit. All methods may be called from any
@@ -174,7 +176,7 @@ func (p *promise) left(*runner) {}
 // finish publishes the result: phase first, then it wakes those who wait. It is called once.
 func (p *promise) finish() {
 	p.phase.Store(promiseDone)
-	point(w1Done)
+	chaos.At(chaos.W1Done)
 	for at := p.at.Swap(openPoint); at != nil; {
 		next := at.next // a private point belongs to its waiter once it has the value
 		if at.shared {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/meter"
 )
 
@@ -139,7 +140,7 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 	granted := q.free(freed)
 	low := q.queue.len < q.limit/4
 	q.unlock()
-	point(i1Granted)
+	chaos.At(chaos.I1Granted)
 	wakeAll(granted)
 	return first, true, taken{published: rest > 0 || granted != nil, woke: granted != nil, low: low}
 }
@@ -261,7 +262,7 @@ func (q *injector) unreserve() bool {
 	q.moved++
 	granted := q.free(1)
 	q.unlock()
-	point(i1Granted)
+	chaos.At(chaos.I1Granted)
 	wakeAll(granted)
 	return granted != nil
 }
@@ -271,7 +272,7 @@ func (q *injector) unreserve() bool {
 func (q *injector) bury() bool {
 	q.dead.Add(1)
 	q.buried.Add(1)
-	point(i1Dead)
+	chaos.At(chaos.I1Dead)
 	q.mu.Lock()
 	if q.waiters.len == 0 {
 		q.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Size and end. An executor is open, then draining (Shutdown: only tasks may submit), perhaps stopping
@@ -66,7 +68,7 @@ func (e *Executor) quiescent() bool {
 	if s.ended() != s.Submitted {
 		return false
 	}
-	point(l1Summed)
+	chaos.At(chaos.L1Summed)
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
 	return e.inject.waiters.len == 0
@@ -82,7 +84,7 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 	}
 	e.quiet.waiters[c] = e.quiet.newest.Add(1)
 	e.quiet.mu.Unlock()
-	point(l1Wanted)
+	chaos.At(chaos.L1Wanted)
 	e.checkQuiet()
 	_, err := currentRunner(context.Background()).await(ctx, c, nil) // a task of another executor, perhaps
 	e.quiet.mu.Lock()
@@ -147,7 +149,7 @@ func (e *Executor) closeInjector(everybody bool) {
 	q.stopped = q.stopped || everybody
 	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
 	q.mu.Unlock()
-	point(l2Closed)
+	chaos.At(chaos.L2Closed)
 	wakeAll(refused)
 	e.checkQuiet()
 }
@@ -173,7 +175,7 @@ func (e *Executor) stop() {
 			}
 		}
 	}
-	point(l2Dropping)
+	chaos.At(chaos.L2Dropping)
 	q := &e.inject
 	q.mu.Lock()
 	var queued []entry
@@ -237,7 +239,7 @@ func (e *Executor) finish() {
 	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
 	e.links.close()
 	e.debug.close() // before ended: what was asked for until then, the keeper still starts
-	point(l2Ending)
+	chaos.At(chaos.L2Ending)
 	e.idle.mu.Lock()
 	e.word.Or(ended)
 	var parked []*runner

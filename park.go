@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // The idle protocol. docs/PARKING.md states it and proves it; P0 to P4 refer to that page.
@@ -87,7 +89,7 @@ func (l *runnerList) pop() *runner {
 // look for the task. In a busy executor it is one load.
 func (e *Executor) notify() {
 	word := e.word.Load() // pairs with the state changes of startSearching, found and park
-	point(p1Looked)
+	chaos.At(chaos.P1Looked)
 	if word&(freeMask|lent|watched) != watched {
 		e.summon(word)
 	}
@@ -153,7 +155,7 @@ func (e *Executor) staffLocked(s *slot, byRunner bool) {
 		}
 	}
 	e.idle.mu.Unlock()
-	point(p1Token)
+	chaos.At(chaos.P1Token)
 	switch {
 	case r != nil:
 		r.token <- s
@@ -199,7 +201,7 @@ func (e *Executor) rest() bool {
 func (e *Executor) startSearching() bool {
 	for {
 		word, slots := e.word.Load(), len(*e.slots.Load())
-		if forced(p2Search) || 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
+		if chaos.Forced(chaos.P2Search) || 2*searching(word) >= slots || freeSlots(word) >= slots-1 {
 			return false
 		}
 		if e.word.CompareAndSwap(word, word+oneSearching) {
@@ -211,7 +213,7 @@ func (e *Executor) startSearching() bool {
 // found ends the caller's search. The last searcher to find work passes the search on (P3).
 func (e *Executor) found() {
 	word := e.word.Add(^uint64(oneSearching - 1))
-	point(p3Found)
+	chaos.At(chaos.P3Found)
 	if searching(word) == 0 && e.hasWork() {
 		e.notify()
 	}
@@ -241,7 +243,7 @@ func (r *runner) park(search bool) (searches, ok bool) {
 	}
 	r.count.parks.inc()
 
-	point(p2Parks)
+	chaos.At(chaos.P2Parks)
 	e.idle.mu.Lock()
 	if e.word.Load()&ended != 0 {
 		e.idle.live--
@@ -260,9 +262,9 @@ func (r *runner) park(search bool) (searches, ok bool) {
 	timed := e.idle.live > e.slotCount()
 	e.idle.mu.Unlock()
 
-	point(b5Gave)
+	chaos.At(chaos.B5Gave)
 	r.returnCredit() // only now: a runner that is not parked has a slot or a credit (B5)
-	point(p2Parked)
+	chaos.At(chaos.P2Parked)
 	if gave && e.hasWork() { // always look again (P2)
 		if r.unpark() {
 			return true, true
@@ -294,7 +296,7 @@ func (e *Executor) giveBack(s *slot) (credit bool) {
 func (r *runner) unpark() bool {
 	e := r.e
 	e.idle.mu.Lock()
-	if forced(p2Again) || r.list == nil || len(e.idle.free) == 0 {
+	if chaos.Forced(chaos.P2Again) || r.list == nil || len(e.idle.free) == 0 {
 		e.idle.mu.Unlock()
 		return false
 	}
@@ -319,7 +321,7 @@ func (r *runner) sleep(timed bool) (searches, ok bool) {
 		case s = <-r.token:
 			timer.Stop()
 		case <-timer.C:
-			point(p2Retires)
+			chaos.At(chaos.P2Retires)
 			if r.retire() {
 				return false, false
 			}

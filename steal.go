@@ -3,6 +3,8 @@ package executor
 import (
 	"math"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Where a runner looks for work, in which order, and how much it takes.
@@ -130,7 +132,7 @@ var epoch = time.Now()
 // caller is counted as searching.
 func (r *runner) search() (entry, bool) {
 	for range searchPasses {
-		slots := shuffled(*r.e.slots.Load())
+		slots := chaos.Shuffled(*r.e.slots.Load())
 		start := int(r.random() % uint64(len(slots)))
 		for i := range slots {
 			victim := slots[(start+i)%len(slots)]

@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	rtrace "runtime/trace"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // How a task gets in: a child goes to the own deque, everything else to the injector, and a full
@@ -18,7 +20,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	}
 	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && alive(ctx) {
 		if e.inject.offer(entry{fn: fn, of: o}) {
-			point(p1Published)
+			chaos.At(chaos.P1Published)
 			e.notify()
 			return nil
 		}
@@ -73,14 +75,14 @@ func (r *runner) pushLocal(en entry) bool {
 		return false
 	}
 	d := &r.slot.deque
-	if (forced(i2Full) || d.room() == 0) && r.e.inject.overflow(d, dequeCap/2) == 0 {
+	if (chaos.Forced(chaos.I2Full) || d.room() == 0) && r.e.inject.overflow(d, dequeCap/2) == 0 {
 		r.e.notify() // it may have lowered the tail, and nobody could see what is above (P4)
 		return false
 	}
 	r.count.submitted.inc() // before anybody can run it (L1)
-	point(l1Counted)
+	chaos.At(chaos.L1Counted)
 	d.push(en)
-	point(p1Published)
+	chaos.At(chaos.P1Published)
 	r.e.notify()
 	return true
 }
@@ -102,7 +104,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 	err := q.refusal(r != nil)
 	if err == nil && q.accept(en, want != placeQueued) {
 		q.unlock()
-		point(p1Published)
+		chaos.At(chaos.P1Published)
 		e.notify()
 		return nil, nil
 	}
@@ -180,13 +182,13 @@ func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	if w.inTask {
 		e.watch() // the keeper notices when the queue stands still
 	}
-	point(i1Waits)
+	chaos.At(chaos.I1Waits)
 	return false, nil
 }
 
 // leaveList ends the wait of w, since ctx is done.
 func (e *Executor) leaveList(ctx context.Context, w *waiter) error {
-	point(i1Leaves)
+	chaos.At(chaos.I1Leaves)
 	q := &e.inject
 	q.mu.Lock()
 	left := w.listed

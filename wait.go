@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // Waiting inside a task. A waiter first runs what it waits for, if nobody has started it; only then
@@ -24,7 +26,7 @@ func (r *runner) lendWhile(wait func()) {
 	r.expose()
 	r.enter(kindWait)
 	defer r.leave()
-	point(w1Waits)
+	chaos.At(chaos.W1Waits)
 	wait()
 }
 
@@ -71,7 +73,7 @@ func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarl
 // newest in the own deque, and goes, with any dead ones below it; otherwise it stays until it is popped
 // or the deque or the injector is short of room.
 func (r *runner) bury() {
-	point(w1Claimed)
+	chaos.At(chaos.W1Claimed)
 	if r.trim() == 0 {
 		r.e.bury()
 	} else {
@@ -90,7 +92,7 @@ func (r *runner) trim() int {
 		if !ok {
 			break
 		}
-		point(p4Hidden)
+		chaos.At(chaos.P4Hidden)
 		if !en.dead() {
 			d.push(en)
 			r.e.notify() // nobody could see it for a moment (P4)

@@ -158,9 +158,10 @@ func functionName(fn *ast.FuncDecl) string {
 	return kind.(*ast.Ident).Name + "." + fn.Name.Name
 }
 
-// chaosCalls are the points of chaos.go among tokens. They change nothing that a model copies.
-var chaosCalls = regexp.MustCompile(`IDENT point\n\( \nIDENT \w+\n\) \n; \n\n` +
-	`|IDENT forced\n\( \nIDENT \w+\n\) \n\|\| \n|! \nIDENT forced\n\( \nIDENT \w+\n\) \n&& \n`)
+// chaosCalls are the points of internal/chaos among tokens. They change nothing that a model copies.
+var chaosCalls = regexp.MustCompile(`IDENT chaos\n\. \nIDENT At\n\( \nIDENT chaos\n\. \nIDENT \w+\n\) \n; \n\n` +
+	`|IDENT chaos\n\. \nIDENT Forced\n\( \nIDENT chaos\n\. \nIDENT \w+\n\) \n\|\| \n` +
+	`|! \nIDENT chaos\n\. \nIDENT Forced\n\( \nIDENT chaos\n\. \nIDENT \w+\n\) \n&& \n`)
 
 func hashTokens(text []byte) string {
 	var s scanner.Scanner
