@@ -2,14 +2,11 @@ package executor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"go/ast"
 	"go/build"
 	"go/parser"
 	"go/types"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,67 +18,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What goes wrong around an executor: too many of them, clocks that jump. faults_child_test.go and
-// faults_linux_test.go have what needs a process of its own.
+// What goes wrong around an executor: clocks that jump. Others are in stresstest.
 
-// 100,000 executors, a hundred at a time, all with the same name. Mutants: Close forgets to give the name back,
-// or leaves its metrics registered.
-func TestFaults_ManyExecutorsLeaveNothing(t *testing.T) {
-	round := func(n int) {
-		var makers sync.WaitGroup
-		for range 4 {
-			makers.Go(func() {
-				var live []*Executor
-				for i := range n / 4 {
-					opts := []Option{WithName("one of many"), WithSlots(1 + i%3)}
-					if i%100 == 0 {
-						opts = opts[:1] // follows the CPU quota
-					}
-					e, err := New(opts...)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					if i%10 == 0 {
-						_ = e.Go(context.Background(), func(context.Context) {})
-					}
-					live = append(live, e)
-					if len(live) == 25 || i == n/4-1 {
-						for _, e := range live {
-							if err := e.Close(); err != nil {
-								t.Error(err)
-							}
-						}
-						live = live[:0]
-					}
-				}
-			})
-		}
-		makers.Wait()
-	}
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	named := func() (n int) {
+// Mutant: Close forgets to give the name back.
+func TestFaults_ExecutorsGiveTheirNamesBack(t *testing.T) {
+	named := func() int {
 		names.mu.Lock()
 		defer names.mu.Unlock()
 		return len(names.taken)
 	}
-	taken := named()
-	round(1000) // whatever grows once, has grown now
-	require.Equal(t, taken, named(), "names of executors that ended")
-	goroutines, before := runtime.NumGoroutine(), heap()
-	round(many(100_000))
-	require.Equal(t, taken, named(), "names of executors that ended")
-	start := time.Now()
-	for runtime.NumGoroutine() > goroutines || heap() > before+1<<20 {
-		require.Less(t, time.Since(start), patience, "%d goroutines, were %d; heap %d, was %d", runtime.NumGoroutine(), goroutines, heap(), before)
-		time.Sleep(10 * time.Millisecond)
+	before := named()
+	for range 100 {
+		e, err := New(WithName("one of many"), WithSlots(1))
+		require.NoError(t, err)
+		require.NoError(t, e.Close())
 	}
+	require.Equal(t, before, named())
 }
 
 // The clock on the wall may be set at any moment. Times that package time compares or subtracts have a monotonic
@@ -173,39 +125,4 @@ func TestFaults_LongJumpsOfTheClock(t *testing.T) {
 		require.Positive(t, reports.Load())
 		require.NoError(t, e.Close())
 	})
-}
-
-// Programs of tasks end at any moment: Close comes after a random number of steps, many times over.
-func TestFaults_CloseAtAnyMoment(t *testing.T) {
-	for round := range many(2000) {
-		e, err := New(WithSlots(2), WithMaxSpares(3), WithQueueLimit(4))
-		require.NoError(t, err)
-		var started, refused atomic.Int64
-		var drivers sync.WaitGroup
-		for range 2 {
-			drivers.Go(func() {
-				for {
-					err := e.Go(context.Background(), func(ctx context.Context) {
-						started.Add(1)
-						Blocking(ctx, runtime.Gosched)
-						_, _ = Map(ctx, e, []int{1, 2, 3}, func(_ context.Context, i int) (string, error) { return fmt.Sprint(i), nil })
-					})
-					if err != nil {
-						if !errors.Is(err, ErrClosed) {
-							t.Error(err)
-						}
-						refused.Add(1)
-						return
-					}
-				}
-			})
-		}
-		for range round % 100 {
-			runtime.Gosched()
-		}
-		require.NoError(t, e.Close())
-		drivers.Wait()
-		require.EqualValues(t, 2, refused.Load())
-		require.NoError(t, settled(e, patience))
-	}
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-package executor
+package stresstest
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
 )
@@ -23,11 +24,11 @@ import (
 
 // sizeView is what the child answers.
 type sizeView struct {
-	Sizing     Sizing
+	Sizing     executor.Sizing
 	Text       string
-	Stats      Stats
+	Stats      executor.Stats
 	GOMAXPROCS int
-	Throttling Throttling
+	Throttling executor.Throttling
 	HasNumbers bool
 
 	Accepted, Ran, Twice int64
@@ -35,7 +36,7 @@ type sizeView struct {
 
 // sizeChild works as long as it is asked to, and counts.
 type sizeChild struct {
-	e                    *Executor
+	e                    *executor.Executor
 	stop                 atomic.Bool
 	submitters           sync.WaitGroup
 	accepted, ran, twice atomic.Int64
@@ -63,7 +64,7 @@ func (c *sizeChild) work(t *testing.T) {
 				err := c.e.Go(context.Background(), func(ctx context.Context) {
 					run()
 					left, right := once(), once()
-					f := Fork(ctx, func(context.Context) int { left(); return 1 })
+					f := executor.Fork(ctx, func(context.Context) int { left(); return 1 })
 					if c.e.TryGo(ctx, func(context.Context) { right() }) != nil {
 						right() // the queue is full
 					}
@@ -92,7 +93,7 @@ func serveSizes(t *testing.T) {
 		if c.e != nil {
 			require.NoError(t, c.e.Close())
 		}
-		e, err := New()
+		e, err := executor.New()
 		require.NoError(t, err)
 		c.e = e
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package executor
+package stresstest
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/cgroup"
 	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
 	"github.com/stretchr/testify/require"
@@ -66,7 +67,7 @@ const (
 type quotaBenchResult struct {
 	Tasks      int64
 	Seconds    float64
-	Throttling Throttling
+	Throttling executor.Throttling
 	Late       time.Duration
 }
 
@@ -129,7 +130,7 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 	submit, finish := channelPool(runtime.GOMAXPROCS(0))
 	if name == "executor" {
 		finish()
-		e, err := New()
+		e, err := executor.New()
 		require.NoError(t, err)
 		submit = func(ctx context.Context, f func(context.Context)) {
 			if err := e.Go(ctx, f); err != nil {
@@ -167,7 +168,7 @@ func TestCgroup_ThrottlingBenchmarkChild(t *testing.T) {
 	finish()
 	close(stop)
 	helpers.Wait()
-	text, err := json.Marshal(quotaBenchResult{tasks.Load(), seconds, Throttling{
+	text, err := json.Marshal(quotaBenchResult{tasks.Load(), seconds, executor.Throttling{
 		Periods:   after.Periods - before.Periods,
 		Throttled: after.Throttled - before.Throttled,
 		Time:      after.Time - before.Time,
