@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"runtime"
+
+	"github.com/seed-97bda89a/executor/internal/crash"
 )
 
 // entry is one place in a queue. Entries are stored by value and are two words, so that queueing a task
@@ -85,7 +87,7 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 	r.stack.inBare = true
 	defer func() {
-		if !r.stack.inBare {
+		if !r.stack.inBare || crash.Marked(ctx) {
 			return
 		}
 		value := recover()

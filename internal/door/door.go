@@ -1,0 +1,270 @@
+// Package door is what the packages below compat have in common: it runs functions on an executor that
+// must run, and at once if their pool says so, also where the executor is full, stands still or is closed.
+package door
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/crash"
+)
+
+// Job is something to run. Run is called once. ctx is a task's, or the background if the job got a
+// goroutine of its own.
+type Job interface{ Run(ctx context.Context) }
+
+// Desk takes jobs and gives them to an executor, oldest first. What it takes will run:
+//
+//   - The queue is the desk's. The executor gets a token for each job, and a token takes the oldest job when its
+//     turn comes. So whoever takes a job from the queue has it, and nothing has to be claimed twice.
+//   - When the executor's queue is full, one goroutine, the feeder, waits for room on behalf of all jobs.
+//   - While jobs are queued, the desk looks every 10 ms. When none has started since the last look, it starts
+//     goroutines instead: one, and twice as many at each further look.
+//   - When the executor is closed, everything gets a goroutine.
+//
+// A panic in a job ends the process, as after a go statement, whatever panic handler the executor has.
+type Desk struct {
+	e      *executor.Executor
+	strays *atomic.Uint64 // counts the jobs that got a goroutine
+	token  func(context.Context)
+
+	// With firm, a job that stands still gets a goroutine whatever the reason. Without, it waits longer
+	// while the processors are busy: then the executor has reason to keep it waiting.
+	firm bool
+
+	mu      sync.Mutex
+	queue   fifo
+	idle    int  // tokens accepted that have not taken a job
+	busy    int  // tokens that run one
+	room    int  // busy and queued together; beyond it a job gets a goroutine at once. 0: no bound
+	feeding bool // the feeder lives
+	closed  bool // the executor takes no more
+	watch
+}
+
+// watch is what the desk knows from its last look. It belongs to Desk.mu.
+type watch struct {
+	timer *time.Timer
+	armed bool
+	taken uint64 // jobs that left the queue
+	seen  uint64 // taken at the last look
+	still int    // looks since then that found nothing changed
+	step  int    // goroutines to start next time
+	load  uint64 // the executor's StallsBusy when it began
+}
+
+const (
+	lookEvery = 10 * time.Millisecond
+
+	// patience is how many looks a job waits for processors that are busy.
+	patience = 100
+)
+
+// tokenContext is the context of tokens. The jobs have nothing of the submitter's context: they always start.
+var tokenContext = crash.Context(context.Background())
+
+// New returns a desk for e. It counts in strays the jobs that ran as plain goroutines.
+func New(e *executor.Executor, firm bool, room int, strays *atomic.Uint64) *Desk {
+	d := &Desk{e: e, strays: strays, firm: firm, room: room}
+	d.token = d.serve
+	return d
+}
+
+// Executor returns the desk's executor.
+func (d *Desk) Executor() *executor.Executor { return d.e }
+
+// SetRoom changes how many jobs may be on the executor at once.
+func (d *Desk) SetRoom(n int) {
+	d.mu.Lock()
+	d.room = n
+	d.mu.Unlock()
+}
+
+// Start takes a job. It never waits.
+func (d *Desk) Start(j Job) {
+	d.mu.Lock()
+	if d.closed || d.room > 0 && d.busy+d.queue.len() >= d.room {
+		d.mu.Unlock()
+		d.stray(j)
+		return
+	}
+	d.queue.push(j)
+	d.idle++
+	if !d.armed {
+		d.arm()
+	}
+	feeding := d.feeding
+	if feeding {
+		d.idle-- // the feeder makes up for it, in order
+	}
+	d.mu.Unlock()
+	if feeding {
+		return
+	}
+	if err := d.e.TryGo(tokenContext, d.token); err != nil {
+		d.mu.Lock()
+		d.idle--
+		feed := !d.feeding
+		d.feeding = true
+		d.mu.Unlock()
+		if feed {
+			go d.feed()
+		}
+	}
+}
+
+// feed waits for room in the executor's queue, until there is a token for each job.
+func (d *Desk) feed() {
+	for {
+		d.mu.Lock()
+		if d.queue.len() <= d.idle {
+			d.feeding = false
+			d.mu.Unlock()
+			return
+		}
+		d.idle++
+		d.mu.Unlock()
+		if d.e.Go(tokenContext, d.token) != nil {
+			d.shut()
+			return
+		}
+	}
+}
+
+// shut gives everything a goroutine from now on: the executor is closed.
+func (d *Desk) shut() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	for {
+		j := d.take()
+		if j == nil {
+			return
+		}
+		d.stray(j)
+	}
+}
+
+// take removes the oldest job from the queue, or returns nil.
+func (d *Desk) take() Job {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.queue.len() == 0 {
+		return nil
+	}
+	d.taken++
+	return d.queue.pop()
+}
+
+// serve is a token whose turn it is. It goes on as long as there are more jobs than tokens.
+func (d *Desk) serve(ctx context.Context) {
+	d.mu.Lock()
+	d.idle--
+	for d.queue.len() > 0 {
+		d.taken++
+		j := d.queue.pop()
+		d.busy++
+		d.mu.Unlock()
+		d.run(ctx, j)
+		d.mu.Lock()
+		if d.queue.len() <= d.idle {
+			break
+		}
+		d.mu.Unlock()
+		executor.Checkpoint(ctx)
+		d.mu.Lock()
+	}
+	d.mu.Unlock()
+}
+
+func (d *Desk) run(ctx context.Context, j Job) {
+	defer func() {
+		d.mu.Lock()
+		d.busy--
+		d.mu.Unlock()
+	}()
+	j.Run(ctx)
+}
+
+// stray runs a job on a goroutine of its own.
+func (d *Desk) stray(j Job) {
+	d.strays.Add(1)
+	go j.Run(context.Background())
+}
+
+// arm starts the looks. Caller holds d.mu.
+func (d *Desk) arm() {
+	d.armed = true
+	d.seen, d.still, d.step = d.taken, 0, 1
+	if d.timer == nil {
+		d.timer = time.AfterFunc(lookEvery, d.look)
+		return
+	}
+	d.timer.Reset(lookEvery)
+}
+
+// look gives jobs that stand still a goroutine.
+func (d *Desk) look() {
+	d.mu.Lock()
+	if d.queue.len() == 0 {
+		d.armed = false
+		d.mu.Unlock()
+		return
+	}
+	moved := d.taken != d.seen
+	d.seen = d.taken
+	d.mu.Unlock()
+
+	n := 0
+	if moved {
+		d.still, d.step = 0, 1 // only look uses these while armed
+		d.load = 0
+	} else {
+		n = d.overdue()
+	}
+	for range n {
+		j := d.take()
+		if j == nil {
+			break
+		}
+		d.stray(j)
+	}
+	d.mu.Lock()
+	d.seen = d.taken
+	d.timer.Reset(lookEvery)
+	d.mu.Unlock()
+}
+
+// overdue returns how many jobs should get a goroutine, when none has started since the last look.
+func (d *Desk) overdue() int {
+	d.still++
+	if d.still == 1 {
+		// Tokens that a closed executor dropped never come back. One more does no harm.
+		d.mu.Lock()
+		d.idle++
+		d.mu.Unlock()
+		if err := d.e.TryGo(tokenContext, d.token); err != nil {
+			d.mu.Lock()
+			d.idle--
+			d.mu.Unlock()
+			if errors.Is(err, executor.ErrClosed) {
+				d.shut()
+				return 0
+			}
+		}
+	}
+	if !d.firm && d.still%patience != 0 {
+		busy := d.e.Stats().StallsBusy
+		if before := d.load; d.still == 1 || busy != before {
+			d.load = busy
+			return 0
+		}
+	}
+	n := d.step
+	d.step *= 2
+	return n
+}
