@@ -134,19 +134,13 @@ func TestErrgroup_Limits(t *testing.T) {
 		for range 3 {
 			seen = append(seen, g.TryGo(func() error { <-hold; return nil }))
 		}
-		seen = append(seen, panics(func() { g.SetLimit(3) }))
+		seen = append(seen, panicked(func() { g.SetLimit(3) }))
 		close(hold)
 		seen = append(seen, g.Wait())
 		g.SetLimit(-1)
 		seen = append(seen, g.TryGo(func() error { return nil }), g.Wait())
 		return fmt.Sprint(seen...)
 	})
-}
-
-func panics(fn func()) (value any) {
-	defer func() { value = recover() }()
-	fn()
-	return nil
 }
 
 // Members wait for each other without telling anybody, more of them than slots and spares.
