@@ -37,12 +37,12 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 		return errNilContext
 	case fn == nil:
 		return errNilFunc
-	case ctx.Err() != nil:
+	case over(ctx):
 		return errorOf(ctx)
 	}
 	var err error
 	Blocking(ctx, func() {
-		if b.calls.Acquire(ctx, 1) != nil {
+		if !b.calls.TryAcquire(1) && b.calls.Acquire(sound(ctx), 1) != nil {
 			err = errorOf(ctx)
 			return
 		}

@@ -2,7 +2,7 @@ package executor
 
 import (
 	"context"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -17,9 +17,10 @@ import (
 type taskContext struct {
 	origin // its parent; also the origin of the children that get the same parent
 	r      *runner
-	name   *taskName            // by WithTaskName, or nil
-	spans  atomic.Uint32        // whether children have spans, once somebody asked; see trace.go
-	done   atomic.Pointer[link] // the context that Done comes from, once somebody asked
+	name   *taskName              // by WithTaskName, or nil
+	spans  atomic.Uint32          // whether children have spans, once somebody asked; see trace.go
+	done   atomic.Pointer[link]   // the context that Done comes from, once somebody asked
+	across atomic.Pointer[parent] // of the last task that it submitted to another executor
 }
 
 type taskContextKey struct{}
@@ -28,7 +29,26 @@ type taskContextKey struct{}
 var background = context.Background()
 
 // alive reports whether ctx is not done.
-func alive(ctx context.Context) bool { return sameContext(ctx, background) || ctx.Err() == nil }
+func alive(ctx context.Context) bool { return sameContext(ctx, background) || !over(ctx) }
+
+// over reports whether ctx is done. Where a context of a kind of its own has no error, its channel counts: there are
+// such whose channel is closed and who say no error.
+func over(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	_, own := ctx.(*taskContext)
+	return !own && foreign(ctx) && closed(ctx.Done())
+}
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
 
 // taskOf returns the task context that ctx is or wraps, or nil.
 func taskOf(ctx context.Context) *taskContext {
@@ -37,23 +57,6 @@ func taskOf(ctx context.Context) *taskContext {
 	}
 	tc, _ := ctx.Value(taskContextKey{}).(*taskContext)
 	return tc
-}
-
-// parentOf returns the context that a child submitted with ctx gets as its parent: never a context of a task of
-// the same executor, or tasks that submit themselves again would build an endless chain. Nothing is lost by it:
-// what ends the one ends the other.
-func (e *Executor) parentOf(ctx context.Context) context.Context {
-	switch c := ctx.(type) {
-	case *taskContext:
-		if c.r.e == e {
-			return c.parent
-		}
-	case *namedContext:
-		if c.parent != nil && taskOf(c.Context).r.e == e {
-			return c.parent
-		}
-	}
-	return ctx
 }
 
 // FromContext returns the executor whose task ctx belongs to.
@@ -69,7 +72,8 @@ func FromContext(ctx context.Context) (*Executor, bool) {
 
 func (c *taskContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
-// Done is closed when the parent is done and when Close ends the executor's tasks.
+// Done is closed when the parent is done and when Close ends the executor's tasks. After the end of the task it still
+// is, for as long as somebody holds the context, or what ends it.
 func (c *taskContext) Done() <-chan struct{} { return c.link().ctx.Done() }
 
 func (c *taskContext) Err() error {
@@ -89,12 +93,16 @@ func (c *taskContext) end() *link {
 	return l
 }
 
-// Value answers from the parent, but for two questions. Its own key leads back here. And the
+// Value answers from the parent, but for three questions. Its own key leads back here. The
 // context package asks for the cancelable context that Done comes from; answering that lets
-// WithCancel and WithTimeout attach to it directly instead of starting a goroutine each.
+// WithCancel and WithTimeout attach to it directly instead of starting a goroutine each. And no task's
+// context has the mark of Detached.
 func (c *taskContext) Value(key any) any {
-	if _, own := key.(taskContextKey); own {
+	switch key.(type) {
+	case taskContextKey:
 		return c
+	case detachedKey:
+		return nil
 	}
 	l := c.done.Load()
 	if c.r.e.word.Load()&stopping != 0 {
@@ -104,6 +112,16 @@ func (c *taskContext) Value(key any) any {
 		return l.ctx
 	}
 	return c.parent.Value(key)
+}
+
+func (c *taskContext) String() string { return "executor.taskContext(" + c.r.e.name + ")" }
+
+func (c *taskContext) link() *link {
+	if l := c.done.Load(); l != nil {
+		return l
+	}
+	c.done.CompareAndSwap(nil, c.r.e.links.of(c.parent))
+	return c.done.Load()
 }
 
 // cancelKey is the key that the context package asks for, learned once, before the first executor exists.
@@ -123,113 +141,59 @@ func (p *keyProbe) Value(key any) any {
 	return nil
 }
 
-func learnCancelKey() {
+// plainTypes are the types of the context package's own contexts, as interfaces tell them apart.
+var plainTypes [6]uintptr
+
+func learnContexts() {
 	probe := &keyProbe{Context: context.Background()}
 	_ = context.Cause(probe)
 	cancelKey = probe.key
-}
 
-func (c *taskContext) String() string { return "executor.taskContext(" + c.r.e.name + ")" }
-
-// link is a context that is canceled with a parent or by Close, whichever is first.
-type link struct {
-	ctx    context.Context // a standard cancelable context
-	cancel context.CancelCauseFunc
-	stop   func() bool // forgets the parent; nil for the root
-}
-
-func (c *taskContext) link() *link {
-	if l := c.done.Load(); l != nil {
-		return l
+	canceled, cancel := context.WithCancel(background)
+	timed, cancelTimed := context.WithTimeout(background, time.Hour)
+	cancel()
+	cancelTimed()
+	for i, ctx := range []context.Context{
+		canceled, timed, context.WithValue(background, taskContextKey{}, 0), background, context.TODO(), context.WithoutCancel(canceled),
+	} {
+		plainTypes[i] = typeOf(ctx)
 	}
-	c.done.CompareAndSwap(nil, c.r.e.links.of(c.parent))
-	return c.done.Load()
 }
 
-// linkTable holds one link per distinct parent Done channel, so that the million tasks of one
-// long-lived parent share one. A link leaves the table when its parent ends; Close cancels the rest.
-type linkTable struct {
-	mu     sync.Mutex
-	root   *link // for parents that can not end
-	links  map[<-chan struct{}]*link
-	closed bool
+func typeOf(ctx context.Context) uintptr { return (*(*[2]uintptr)(unsafe.Pointer(&ctx)))[0] }
+
+// foreign reports whether ctx is of a type that neither this package nor the context package has made.
+func foreign(ctx context.Context) bool {
+	if slices.Contains(plainTypes[:], typeOf(ctx)) {
+		return false
+	}
+	switch ctx.(type) {
+	case *taskContext, *namedContext, *acrossContext, *tracedContext, *valuesContext, *detachedContext, *attachedContext, *soundContext, *link:
+		return false
+	}
+	return true
 }
 
-// newRoot returns the link of all parents that can not end.
-func newRoot() *link {
-	l := &link{}
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
-	return l
-}
-
-func (t *linkTable) of(parent context.Context) *link {
-	done := parent.Done()
+// sound returns ctx, or a context like it that never is done without an error: then the context package panics, on a
+// goroutine of its own.
+func sound(ctx context.Context) context.Context {
+	done := ctx.Done()
 	if done == nil {
-		return t.root
+		return ctx
 	}
-	t.mu.Lock()
-	l := t.links[done]
-	t.mu.Unlock()
-	if l != nil {
-		return l
+	if c, ok := ctx.Value(cancelKey).(context.Context); ok && c.Done() == done {
+		return ctx
 	}
-
-	// Made outside of the lock, because it calls methods of the parent. The context that Done comes from is
-	// enough: it serves others too, and must not keep alive the values of whoever asked first.
-	source := parent
-	if c, ok := parent.Value(cancelKey).(context.Context); ok && c.Done() == done {
-		source = c
-	}
-	l = &link{}
-	l.ctx, l.cancel = context.WithCancelCause(source)
-	l.stop = context.AfterFunc(source, func() { t.forget(done, l) })
-
-	t.mu.Lock()
-	other, closed := t.links[done], t.closed
-	if other == nil && !closed {
-		if t.links == nil {
-			t.links = make(map[<-chan struct{}]*link)
-		}
-		t.links[done] = l
-	}
-	t.mu.Unlock()
-	switch {
-	case closed:
-		l.end()
-	case other != nil:
-		l.end()
-		return other
-	case parent.Err() != nil: // its end may have come before the entry
-		t.forget(done, l)
-	}
-	return l
+	return &soundContext{ctx}
 }
 
-func (t *linkTable) forget(done <-chan struct{}, l *link) {
-	t.mu.Lock()
-	if t.links[done] == l {
-		delete(t.links, done)
-	}
-	t.mu.Unlock()
-}
+type soundContext struct{ context.Context }
 
-// end cancels the link and detaches it from its parent.
-func (l *link) end() {
-	l.stop()
-	l.cancel(ErrClosed)
-}
-
-// close cancels every task context of the executor.
-func (t *linkTable) close() {
-	t.mu.Lock()
-	t.closed = true
-	links := t.links
-	t.links = nil
-	t.mu.Unlock()
-	t.root.cancel(ErrClosed)
-	for _, l := range links {
-		l.end()
+func (c *soundContext) Err() error {
+	if err := c.Context.Err(); err != nil || !closed(c.Context.Done()) {
+		return err
 	}
+	return context.Canceled
 }
 
 // sameContext reports whether a and b are the same interface value, word for word. Unlike == it

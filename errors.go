@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"unsafe"
 )
 
 var (
@@ -65,19 +66,53 @@ func asPanicError(value any) *PanicError {
 	return &PanicError{Value: value, Stack: debug.Stack()}
 }
 
-// contextError is the error of a done context: it is both ctx.Err() and context.Cause(ctx).
+// contextError is the error of a done context: it is both ctx.Err() and context.Cause(ctx), which may be nil.
 type contextError struct{ err, cause error }
 
-func (c *contextError) Error() string   { return fmt.Sprintf("%v: %v", c.err, c.cause) }
-func (c *contextError) Unwrap() []error { return []error{c.err, c.cause} }
+func (c *contextError) Error() string {
+	if c.cause == nil {
+		return c.err.Error()
+	}
+	return fmt.Sprintf("%v: %v", c.err, c.cause)
+}
 
-// errorOf returns the error of a context that is done, matching both Err and Cause.
+func (c *contextError) Unwrap() []error {
+	if c.cause == nil {
+		return []error{c.err}
+	}
+	return []error{c.err, c.cause}
+}
+
+// errorOf returns the error of a context that is done, matching both Err and Cause. It is never nil, also where
+// the context says no error, and never one of this package's own errors, whatever a context of a kind of its own
+// returns: so whoever gets an error tells by == whether it was the executor that refused.
 func errorOf(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if err == nil || cause == nil || err == cause {
+	if err == nil {
+		err = context.Canceled
+	}
+	if sameError(cause, err) {
+		cause = nil
+	}
+	if cause == nil && (sameError(err, context.Canceled) || sameError(err, context.DeadlineExceeded)) {
 		return err
 	}
 	return &contextError{err, cause}
+}
+
+// expired reports whether err is that of a context whose deadline was over. A cause does not count: it may carry
+// somebody else's deadline.
+func expired(err error) bool {
+	if c, ok := err.(*contextError); ok {
+		err = c.err
+	}
+	return sameError(err, context.DeadlineExceeded)
+}
+
+// sameError reports whether a and b are the same value, word for word. Unlike == it can not panic on errors of an
+// incomparable type.
+func sameError(a, b error) bool {
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
 }
 
 var (

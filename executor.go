@@ -71,7 +71,7 @@ func New(opts ...Option) (*Executor, error) {
 	learnRuntime()
 	e := &Executor{cfg: cfg, name: names.take(cfg.name), born: time.Now()}
 	e.labels = labelsOf(e.name)
-	e.links.root = newRoot()
+	e.links.root = newLink(background)
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
 	e.lastCall.Store(math.MaxInt64) // unknown counts as long
 	e.keeper = keeper{e: e, wake: make(chan struct{}, 1), samples: stateSamples()}

@@ -264,15 +264,17 @@ func (v *validator) sums() {
 	}
 }
 
-// waiters checks that nobody waits for quiescence, and that no link outlives its parent.
+// waiters checks that nobody waits for quiescence, and that links end with their parents.
 func (v *validator) waiters() {
 	e := v.e
 	e.quiet.mu.Lock()
 	v.check(e.quiet.wanted.Load() == 0 && len(e.quiet.waiters) == 0, "%d wait for an executor at rest, counted as %d", len(e.quiet.waiters), e.quiet.wanted.Load())
 	e.quiet.mu.Unlock()
 	e.links.mu.Lock()
-	for _, l := range e.links.links {
-		v.check(l.ctx.Err() == nil, "the link of a parent that has ended")
+	for _, w := range e.links.links {
+		if l := w.Value(); l != nil {
+			v.check(l.ctx.Err() == nil || closed(l.Done()), "a canceled link of a parent that goes on")
+		}
 	}
 	v.check(v.word&ended == 0 || len(e.links.links) == 0, "%d links outlive the executor", len(e.links.links))
 	e.links.mu.Unlock()

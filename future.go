@@ -87,7 +87,7 @@ func (f *Future[T]) Done() <-chan struct{} {
 	if parent.Done() == nil {
 		return c
 	}
-	stop := context.AfterFunc(parent, func() { f.cancel(errorOf(parent)) })
+	stop := context.AfterFunc(sound(parent), func() { f.cancel(errorOf(parent)) })
 	if !f.watch.CompareAndSwap(nil, &stop) || f.phase.Load() != promiseQueued {
 		stop() // pairs with unwatch: one of the two sees the other
 	}

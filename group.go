@@ -133,7 +133,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		return true
 	}
 	t.claim()
-	if wait && r != nil && errors.Is(err, ErrQueueFull) { // a held one: only inside a task of this group
+	if wait && r != nil && sameError(err, ErrQueueFull) { // a held one: only inside a task of this group
 		r.count.submitted.inc()
 		r.inPlace(func() { t.run(r) })
 		return true
@@ -184,7 +184,7 @@ func (g *Group) fail(err error) {
 func (g *Group) open() *round {
 	if g.round == nil {
 		g.round = &round{}
-		g.round.ctx, g.round.cancel = context.WithCancelCause(g.parent)
+		g.round.ctx, g.round.cancel = context.WithCancelCause(sound(g.parent))
 		g.round.traced = sampledSpan(g.parent)
 	}
 	return g.round

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 )
 
@@ -85,7 +84,7 @@ func (g *Group) hold(r *runner, t *groupTask) error {
 		if err == nil {
 			break
 		}
-		if r == nil || r.inGroup(g) || !errors.Is(err, ErrQueueFull) {
+		if r == nil || r.inGroup(g) || !sameError(err, ErrQueueFull) {
 			return err
 		}
 		g.mu.Lock()

@@ -17,7 +17,7 @@ var learned sync.Once
 // learnRuntime finds out, once, what can not be known before the program runs.
 func learnRuntime() {
 	learned.Do(func() {
-		learnCancelKey()
+		learnContexts()
 		goid.Learn()
 	})
 }

@@ -344,7 +344,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 		return o
 	}
 	traced := sampledSpan(parent)
-	o := &origin{parent: parent, plain: !traced && taskOf(parent) == nil, traced: traced}
+	o := &origin{parent: parent, plain: !traced && !foreign(parent) && taskOf(parent) == nil, traced: traced}
 	q.recent.Store(o)
 	return o
 }

@@ -132,7 +132,7 @@ func (y *resume) left(*runner)               {}
 
 // refuses returns why a task with this parent must not start, or nil.
 func (r *runner) refuses(parent context.Context) error {
-	if parent.Err() != nil {
+	if over(parent) {
 		return errorOf(parent)
 	}
 	if r.e.word.Load()&stopping != 0 {

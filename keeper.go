@@ -132,8 +132,8 @@ func (k *keeper) tick() {
 		k.e.word.And(^uint64(watched)) // then look: pairs with watch
 		if !k.needed() {
 			k.timer = nil
-			clear(k.stuck)
-			clear(k.denied)
+			clear(k.stuck[:cap(k.stuck)])
+			clear(k.denied[:cap(k.denied)])
 			k.e.inject.trim()
 			return
 		}

@@ -17,8 +17,11 @@ func WithTaskName(ctx context.Context, name string) context.Context {
 	}
 	anyName.Store(true)
 	n := &namedContext{Context: ctx, name: name}
-	if tc, ok := ctx.(*taskContext); ok {
-		n.parent = rename(tc.parent, name)
+	switch c := ctx.(type) {
+	case *taskContext, *detachedContext:
+		n.ours = true
+	case *namedContext:
+		n.ours = c.ours
 	}
 	return n
 }
@@ -29,8 +32,9 @@ var anyName atomic.Bool
 // namedContext is a context with a task name.
 type namedContext struct {
 	context.Context
-	name   string
-	parent context.Context // of tasks submitted with it, if that is not it itself: see parentOf
+	name  string
+	ours  bool                   // it is made from a task's context, or by Detached, and nothing else is between
+	known atomic.Pointer[parent] // then: of the last task that was submitted with it
 }
 
 type taskNameKey struct{}

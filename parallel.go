@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -23,12 +22,13 @@ func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i
 	if n < 0 {
 		return fmt.Errorf("executor: For: n is %d: must not be negative", n)
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return errorOf(ctx)
 	}
 	if n == 0 {
 		return nil
 	}
+	ctx = attached(ctx)
 	l := &loop{e: e, fn: fn}
 	if r := e.own(currentRunner(ctx)); r != nil && r.block.nested == 0 {
 		l.work(r.contextWithin(ctx), 0, n)
@@ -70,7 +70,7 @@ func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(c
 	if err := e.valid(ctx, fn == nil || seq == nil); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return errorOf(ctx)
 	}
 	g := e.NewGroup(ctx)
@@ -251,11 +251,12 @@ func (s *span) run(to int) {
 func (l *loop) join(ctx context.Context, half Forked[struct{}]) {
 	defer func() {
 		if value := recover(); value != nil {
-			err := error(asPanicError(value))
-			if errors.Is(err, ErrGoexit) {
-				err = ErrGoexit
+			p := asPanicError(value)
+			if cause, ok := p.Value.(error); ok && sameError(cause, ErrGoexit) { // as Join says it
+				l.fail(ErrGoexit)
+			} else {
+				l.fail(p)
 			}
-			l.fail(err)
 		}
 	}()
 	half.Join(ctx)
@@ -266,5 +267,5 @@ func (r *runner) contextWithin(ctx context.Context) context.Context {
 	if tc := taskOf(ctx); tc != nil && tc.r == r {
 		return ctx
 	}
-	return &taskContext{origin: origin{parent: ctx}, r: r}
+	return &taskContext{origin: origin{parent: r.e.parentOf(ctx)}, r: r}
 }

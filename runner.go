@@ -216,7 +216,7 @@ func (r *runner) endChildren(depth int) {
 
 // forget drops everything that a parked runner must not keep alive or pass on.
 func (r *runner) forget() {
-	if r.stack.tc != nil && !sameContext(r.stack.tc.parent, background) {
+	if r.stack.tc != nil && (!sameContext(r.stack.tc.parent, background) || r.stack.tc.across.Load() != nil) {
 		r.stack.tc = nil
 	}
 	r.batches.at, r.picks.fairAt = 0, 0                          // the time asleep does not count
@@ -259,6 +259,7 @@ func (r *runner) exit() {
 		}
 		r.returnCredit()
 	}
+	r.stack.tc, r.stack.group, r.stack.span = nil, nil, nil // whoever holds a context of one of its tasks holds the runner
 	runners.remove(r)
 	e.registry.remove(r)
 	e.checkQuiet()

@@ -1,8 +1,6 @@
 package executor
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +89,7 @@ type counters struct {
 
 // cancel counts a task that never starts, because of err.
 func (c *counters) cancel(err error) {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if expired(err) {
 		c.expired.inc()
 	}
 	c.canceled.inc()
@@ -134,20 +132,21 @@ type outsideCounters struct {
 
 // cancel counts a task that never starts, because of err.
 func (c *outsideCounters) cancel(err error) {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if expired(err) {
 		c.expired.Add(1)
 	}
 	c.canceled.Add(1)
 }
 
-// reject counts a submission that was refused with err.
+// reject counts a submission that was refused with err: by the executor, or else for its context, whose error may
+// carry anybody's cause.
 func (c *outsideCounters) reject(err error) {
 	switch {
-	case errors.Is(err, ErrQueueFull):
+	case sameError(err, ErrQueueFull):
 		c.full.Add(1)
-	case errors.Is(err, ErrClosed):
+	case sameError(err, ErrClosed):
 		c.closed.Add(1)
-	case errors.Is(err, context.DeadlineExceeded):
+	case expired(err):
 		c.late.Add(1)
 	default:
 		c.refused.Add(1)

@@ -55,7 +55,7 @@ func (e *Executor) runnerOf(ctx context.Context) *runner {
 // executor, else nil.
 func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) error {
 	switch {
-	case ctx.Err() != nil:
+	case over(ctx):
 		return errorOf(ctx)
 	case r != nil && r.pushLocal(en):
 		return nil

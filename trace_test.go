@@ -404,6 +404,12 @@ func contextDepth(ctx context.Context) int {
 		return 1 + contextDepth(c.Context) + contextDepth(c.base)
 	case *namedContext:
 		return 1 + contextDepth(c.Context)
+	case *acrossContext:
+		return len(c.via) + contextDepth(c.Context)
+	case *valuesContext:
+		return 1 + contextDepth(c.from)
+	case *detachedContext:
+		return 1 + contextDepth(c.Context)
 	}
 	return 1 + strings.Count(fmt.Sprint(ctx), "With")
 }
