@@ -25,6 +25,12 @@ var (
 	ErrInTask error = &sentinel{"executor: called from a task of the same executor", "in_task"}
 )
 
+// errBubble is the panic of a call that would have to wait, or be waited for, across the border of a bubble.
+func errBubble(e *Executor, call string) error {
+	return fmt.Errorf("executor: %s: the executor %q was not made in the testing/synctest bubble that this call comes from, "+
+		"and nobody can wait or be woken across its border: make the executor inside the bubble", call, e.name)
+}
+
 // sentinel is an error that there is only one of. OpenTelemetry finds its kind by ErrorType.
 type sentinel struct{ text, kind string }
 

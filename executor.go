@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/seed-97bda89a/executor/internal/meter"
 	"golang.org/x/sync/semaphore"
 )
@@ -28,7 +29,7 @@ type Executor struct {
 	idle   idle
 	keeper keeper
 	sizer  sizer
-	group  sync.WaitGroup // the keeper and all runners
+	group  crew // the keeper and all runners
 
 	credits   *semaphore.Weighted // WithMaxSpares: runners beyond the slots
 	denied    atomic.Bool         // somebody was refused a credit since the last one came back
@@ -56,6 +57,7 @@ type Executor struct {
 
 	cfg     config
 	name    string
+	bubble  uint64 // of testing/synctest, that it was made in; 0: none
 	born    time.Time
 	labels  context.Context // carries the profiler labels of runners
 	metrics func() error    // unregisters the instruments
@@ -69,7 +71,7 @@ func New(opts ...Option) (*Executor, error) {
 		return nil, err
 	}
 	learnRuntime()
-	e := &Executor{cfg: cfg, name: names.take(cfg.name), born: time.Now()}
+	e := &Executor{cfg: cfg, name: names.take(cfg.name), born: time.Now(), bubble: goid.Bubble()}
 	e.labels = labelsOf(e.name)
 	e.links.root = newLink(background)
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
@@ -88,6 +90,7 @@ func New(opts ...Option) (*Executor, error) {
 	e.inject.due.Store(cfg.sampling > 0)
 	e.metrics = e.registerMetrics()
 
+	e.group.gone = make(chan struct{})
 	e.group.Add(1)
 	go e.keeper.main()
 	names.introduce(e)

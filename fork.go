@@ -228,6 +228,9 @@ func (f *forked[T]) reclaim(r *runner, use uint64) bool {
 
 // joinElsewhere waits for a child that runs somewhere else, or has ended. r is nil outside of tasks.
 func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
+	if f.r != nil && f.state.Load()&forkPhase != forkDone {
+		f.r.e.meet(r, "Forked.Join")
+	}
 	var state uint64
 	for {
 		state = f.state.Load()

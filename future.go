@@ -63,6 +63,7 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 		return nil, err
 	}
 	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
+	e.meetContext(r, parent)
 	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
 	f.job = f
@@ -77,6 +78,9 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 func (f *Future[T]) Done() <-chan struct{} {
 	if f == nil {
 		panic(errNilFuture)
+	}
+	if f.phase.Load() != promiseDone {
+		f.e.meet(currentRunner(nil), "Future.Done")
 	}
 	c := f.sharedPoint().c
 	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {
@@ -114,6 +118,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		r.inPlace(func() { f.run(r) })
 		return f.val, f.err
 	}
+	f.e.meet(r, "Future.Wait")
 	at := f.pointToWait()
 	canceled, err := r.await(ctx, at.c, f.parent.Done())
 	if canceled { // a task that has not started is not going to

@@ -170,19 +170,24 @@ func (g *Group) announce(t *groupTask) {
 
 // fail records the first error of the round, cancels its context and drops what has not started.
 func (g *Group) fail(err error) {
-	g.mu.Lock()
-	rd := g.open()
-	first := rd.record(err)
-	g.mu.Unlock()
+	rd, first := g.recordFirst(err)
 	if first {
 		rd.cancel(err)
 		g.drop(rd)
 	}
 }
 
+func (g *Group) recordFirst(err error) (rd *round, first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock() // open may panic
+	rd = g.open()
+	return rd, rd.record(err)
+}
+
 // open returns the current round. Caller holds g.mu.
 func (g *Group) open() *round {
 	if g.round == nil {
+		g.e.meet(nil, "a Group's task") // whose round has a context that both sides use
 		g.round = &round{}
 		g.round.ctx, g.round.cancel = context.WithCancelCause(sound(g.parent))
 		g.round.traced = sampledSpan(g.parent)
@@ -293,8 +298,11 @@ func (g *Group) Wait() error {
 	caller := currentRunner(g.home)
 	r := g.e.own(caller)
 	g.mu.Lock()
-	rd := g.round
+	rd, idle := g.round, g.active == 0
 	g.mu.Unlock()
+	if !idle {
+		g.e.meet(caller, "Group.Wait")
+	}
 	if rd == nil {
 		return nil
 	}

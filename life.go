@@ -36,6 +36,23 @@ type quiet struct {
 	waiters map[chan struct{}]uint64 // by number
 }
 
+// crew counts the goroutines of an executor. It does what a sync.WaitGroup does, which would belong to the synctest
+// bubble of whoever asks for a goroutine first: that may be a submitter in a bubble, and the executor is outside.
+type crew struct {
+	n    atomic.Int64
+	gone chan struct{} // closed when the last one has ended: the keeper is there from New to the end
+}
+
+func (c *crew) Add(n int64) { c.n.Add(n) }
+
+func (c *crew) Done() {
+	if c.n.Add(-1) == 0 {
+		close(c.gone)
+	}
+}
+
+func (c *crew) Wait() { <-c.gone }
+
 // checkQuiet wakes those who wait for quiescence, if it is there. It is called after everything that
 // may have been the last in flight, and costs one load when nobody waits.
 func (e *Executor) checkQuiet() {
@@ -100,8 +117,12 @@ func (e *Executor) Quiesce(ctx context.Context) error {
 	if err := e.valid(ctx, false); err != nil {
 		return err
 	}
-	if e.own(currentRunner(ctx)) != nil {
+	caller := currentRunner(ctx)
+	if e.own(caller) != nil {
 		return ErrInTask
+	}
+	if e.visits(caller, "Quiesce", e.quiescent) {
+		return nil
 	}
 	return e.awaitQuiet(ctx)
 }
@@ -114,8 +135,12 @@ func (e *Executor) Shutdown(ctx context.Context) error {
 	if err := e.valid(ctx, false); err != nil {
 		return err
 	}
-	if e.own(currentRunner(ctx)) != nil {
+	caller := currentRunner(ctx)
+	if e.own(caller) != nil {
 		return ErrInTask
+	}
+	if e.visits(caller, "Shutdown", e.over) {
+		return nil
 	}
 	e.closeInjector(false)
 	err := e.end(ctx)
@@ -133,8 +158,12 @@ func (e *Executor) Close() error {
 	if err := e.missing(); err != nil {
 		return err
 	}
-	if e.own(currentRunner(context.Background())) != nil {
+	caller := currentRunner(context.Background())
+	if e.own(caller) != nil {
 		return ErrInTask
+	}
+	if e.visits(caller, "Close", e.over) {
+		return nil
 	}
 	e.closeInjector(true)
 	e.stop()
@@ -205,6 +234,21 @@ func (e *Executor) stop() {
 	q.unlock()
 	e.notify()
 	e.checkQuiet()
+}
+
+// over reports whether nothing is in flight and nothing will be. Unlike life.done, anybody may ask.
+func (e *Executor) over() bool { return e.word.Load()&ended != 0 }
+
+// visits reports whether the caller is a stranger to e, with nothing to wait for, as done says. A stranger who
+// would have to wait panics.
+func (e *Executor) visits(r *runner, call string, done func() bool) bool {
+	if !e.stranger(r) {
+		return false
+	}
+	if !done() {
+		panic(errBubble(e, call))
+	}
+	return true
 }
 
 // end waits until nothing is in flight, then ends every goroutine of the executor and waits for them.

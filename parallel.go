@@ -34,6 +34,7 @@ func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i
 		l.work(r.contextWithin(ctx), 0, n)
 		return l.result()
 	}
+	e.meet(currentRunner(ctx), "For")
 	f, err := Submit(ctx, e, func(ctx context.Context) (struct{}, error) {
 		l.work(ctx, 0, n)
 		return struct{}{}, l.result()

@@ -25,8 +25,9 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 			return nil
 		}
 	}
-	o := e.inject.originOf(e.parentOf(ctx))
-	r := e.runnerOf(ctx)
+	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
+	e.meetContext(r, parent)
+	o := e.inject.originOf(parent)
 	fn = e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn)
 	err := e.submit(r, ctx, entry{fn: fn, of: o}, wait)
 	if err != nil { // nothing may come any more that would let go of it
@@ -127,6 +128,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 	case !wait:
 		return nil, ErrQueueFull
 	}
+	e.meet(caller, "waiting for room")
 	return &waiter{
 		caller: caller, en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil && want != placePatient,
 	}, nil
