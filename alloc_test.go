@@ -55,6 +55,14 @@ func TestAllocations(t *testing.T) {
 				}
 			})
 		}},
+		{"ForkWith and Join", 0, func(e *Executor) {
+			square := func(_ context.Context, arg [4]int) [3]int { return [3]int{arg[0], arg[1], arg[2] * arg[3]} }
+			inTask(e, func(ctx context.Context) {
+				for i := range ops {
+					ForkWith(ctx, square, [4]int{i, i, i, i}).Join(ctx)
+				}
+			})
+		}},
 		{"Group.Go: the task", 1, func(e *Executor) {
 			for range ops / 100 {
 				g := e.NewGroup(ctx)

@@ -38,7 +38,9 @@ type deque struct {
 	next  uint32 // the true tail; tail lags behind it only inside a pop
 	steal uint32 // copy of head's steal half, refreshed when the ring looks full
 	batch uint32 // the end of the last batch: what is below is popped as it arrived, see onlyBatch
-	_     [112]byte
+
+	buried bool // there may be dead entries below the newest
+	_      [111]byte
 
 	cells [dequeCap]entry
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	rtrace "runtime/trace"
 	"sync/atomic"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
@@ -48,8 +49,25 @@ type forked[T any] struct {
 	forkNode
 	pool     *forkPool[T]
 	fn       func(context.Context) T
-	val      T
+	fixed    bool // fn belongs to the record, see forkedWith
 	returned bool
+	val      T
+}
+
+// forkedWith is a forked child that brings an argument for its function. The record has one closure, made with
+// it, that passes the argument on; so forking such a child allocates nothing.
+type forkedWith[A, T any] struct {
+	forked[T]
+	to  func(context.Context, A) T
+	arg A
+}
+
+// apply is the function of the record's closure. It lets go of the argument first.
+func (f *forkedWith[A, T]) apply(ctx context.Context) T {
+	var none A
+	to, arg := f.to, f.arg
+	f.to, f.arg = nil, none
+	return to(ctx, arg)
 }
 
 // Forked is a child started by Fork.
@@ -75,17 +93,80 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	if fn == nil {
 		panic(errNilFunc)
 	}
+	r, parent, p := forker(ctx)
+	if r == nil {
+		return forkOutside(ctx, fn)
+	}
+	f := forkPoolOf[T](r).get(r)
+	f.fn, f.parent = probeFork(p, fn), parent
+	return f.start(r)
+}
+
+// ForkWith is Fork for a function that gets what it needs as an argument: without a closure, a child
+// allocates nothing. A function declared at the top level, and an argument that is a number, a pointer or a
+// small struct, make the most of it; the argument is kept until the child is joined. Where Fork runs the child
+// before it returns, ForkWith does too.
+func ForkWith[A, T any](ctx context.Context, fn func(context.Context, A) T, arg A) Forked[T] {
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	if fn == nil {
+		panic(errNilFunc)
+	}
+	r, parent, p := forker(ctx)
+	if r == nil {
+		return forkOutside(ctx, closure(fn, arg))
+	}
+	if p != nil {
+		return forkProbed(r, parent, p, closure(fn, arg))
+	}
+	f := forkWithPoolOf[A, T](r).get(r)
+	f.to, f.arg, f.parent = fn, arg, parent
+	return f.start(r)
+}
+
+// forkProbed forks a child that is measured or has a span.
+func forkProbed[T any](r *runner, parent context.Context, p *probe, fn func(context.Context) T) Forked[T] {
+	f := forkPoolOf[T](r).get(r)
+	f.fn, f.parent = probeFork(p, fn), parent
+	return f.start(r)
+}
+
+// closure binds the argument of a function. It is a function of its own, so that an argument too large for a
+// closure is moved to the heap only here.
+func closure[A, T any](fn func(context.Context, A) T, arg A) func(context.Context) T {
+	return func(ctx context.Context) T { return fn(ctx, arg) }
+}
+
+// forker returns the runner whose task forks a child with ctx, the child's parent, and its probe, which is nil
+// as a rule. The runner is nil if that is no task, or not this goroutine's.
+func forker(ctx context.Context) (*runner, context.Context, *probe) {
+	if tc, ok := ctx.(*taskContext); ok && tc.r.isCurrent() {
+		if r := tc.r; r.samples.until > 1 && tc.spans.Load() == spansNone && !rtrace.IsEnabled() {
+			r.samples.until-- // as in sampleDue
+			return r, tc.parent, nil
+		}
+	}
 	tc := taskOf(ctx)
 	if tc == nil || !tc.r.isCurrent() {
-		f := &forked[T]{fn: fn}
-		f.runOutside(ctx)
-		return Forked[T]{f, 0}
+		return nil, nil, nil
 	}
 	r := tc.r
 	parent := r.e.parentOf(ctx)
-	f, queued := tryFork(r, parent, probeFork(r.e.probeFor(ctx, parent, r, r.e.traced(ctx, parent), false), fn))
+	return r, parent, r.e.probeFor(ctx, parent, r, r.e.traced(ctx, parent), false)
+}
+
+// forkOutside runs a child that does not belong to a task.
+func forkOutside[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
+	f := &forked[T]{fn: fn}
+	f.runOutside(ctx)
+	return Forked[T]{f, 0}
+}
+
+// start queues the child of r's task, or runs it at once.
+func (f *forked[T]) start(r *runner) Forked[T] {
 	child := Forked[T]{f, f.use()}
-	if !queued {
+	if !r.pushFork(&f.forkNode) {
 		r.count.submitted.inc()
 		f.state.Store(child.use | forkRunning)
 		r.inPlace(func() { f.run(r) })
@@ -128,21 +209,28 @@ func (c Forked[T]) Join(ctx context.Context) T {
 	if ctx == nil {
 		panic(errNilContext)
 	}
-	r := f.r
-	if r != nil && r.isCurrent() && f.takeBack(r, c.use) {
-		f.runTakenBack(r)
+	var val T
+	var failed *PanicError
+	if r := f.r; r != nil && r.isCurrent() && f.takeBack(r, c.use) {
+		val, failed = f.runTakenBack(r)
 	} else {
-		r = currentRunner(ctx)
-		if r == nil || f.r == nil || !f.joinInPlace(r, c.use) {
-			f.joinElsewhere(r, c.use)
-		}
+		val, failed = f.joinQueued(ctx, c.use)
 	}
-	val, failed := f.val, f.failed
-	f.recycle(r)
 	if failed != nil {
 		panic(failed)
 	}
 	return val
+}
+
+// joinQueued joins a child that is not at the tail of the caller's own deque.
+func (f *forked[T]) joinQueued(ctx context.Context, use uint64) (T, *PanicError) {
+	r := currentRunner(ctx)
+	if r == nil || f.r == nil || !f.joinInPlace(r, use) {
+		f.joinElsewhere(r, use)
+	}
+	val, failed := f.val, f.failed
+	f.recycle(r)
+	return val, failed
 }
 
 // takeBack takes the child off the tail of the own deque, if it is there: the usual way of a fork to be
@@ -172,7 +260,7 @@ func (f *forked[T]) takeBack(r *runner, use uint64) bool {
 		}
 		return false
 	}
-	if r.e.inject.dead.Load() > 0 {
+	if r.slot.buried {
 		r.trim()
 	}
 	return true
@@ -202,7 +290,7 @@ func (f *forked[T]) joinInPlace(r *runner, use uint64) bool {
 	if r == f.r {
 		f.queued = true
 	}
-	r.e.bury()
+	r.buryBelow()
 	r.inPlace(func() { f.run(r) })
 	return true
 }
@@ -221,7 +309,7 @@ func (f *forked[T]) reclaim(r *runner, use uint64) bool {
 		return false
 	}
 	f.queued = true
-	r.e.bury()
+	r.buryBelow()
 	f.recycle(r)
 	return true
 }

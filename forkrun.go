@@ -76,33 +76,38 @@ func (f *forked[T]) settle(r *runner, fr frame) {
 }
 
 // runTakenBack runs a child that takeBack took: nobody else knows of it any more.
-func (f *forked[T]) runTakenBack(r *runner) {
+func (f *forked[T]) runTakenBack(r *runner) (val T, failed *PanicError) {
 	r.closeFork(&f.forkNode)
 	fr := r.enterFrame()
-	defer f.settleTakenBack(r, fr)
-	f.val = f.fn(r.contextFor(f.parent))
+	defer func() {
+		if !f.returned {
+			failed = r.failedTakenBack(recover(), fr)
+		}
+		f.reuse()
+	}()
+	val = f.fn(r.contextFor(f.parent))
 	f.returned = true
+	r.dropFrame(fr)
+	r.stack.joined++ // counted with the task that the child belongs to
+	return val, nil
 }
 
-func (f *forked[T]) settleTakenBack(r *runner, fr frame) {
-	if f.returned {
-		r.dropFrame(fr)
-		r.stack.joined++ // counted with the task that the child belongs to
-		return
-	}
-	value := recover()
+// failedTakenBack records the end of such a child that did not return, given what recover said.
+func (r *runner) failedTakenBack(recovered any, fr frame) *PanicError {
 	r.leaveFrame(fr)
 	r.count.submitted.inc()
-	f.fail(r.abnormal(value))
+	return panicOf(r.abnormal(recovered))
 }
 
 // fail records the error of a child that did not return.
-func (f *forkNode) fail(err error) {
-	p, ok := err.(*PanicError)
-	if !ok {
-		p = asPanicError(err)
+func (f *forkNode) fail(err error) { f.failed = panicOf(err) }
+
+// panicOf returns what Join panics with: the panic itself, or one around ErrGoexit.
+func panicOf(err error) *PanicError {
+	if p, ok := err.(*PanicError); ok {
+		return p
 	}
-	f.failed = p
+	return asPanicError(err)
 }
 
 // runOutside runs a child that does not belong to a task, at once and on the caller's goroutine.
@@ -221,18 +226,50 @@ func forkPoolOf[T any](r *runner) *forkPool[T] {
 	return pool
 }
 
+// forkWithPool is a runner's free list of children with arguments and results of one type each.
+type forkWithPool[A, T any] struct{ forkPool[T] }
+
+func forkWithPoolOf[A, T any](r *runner) *forkWithPool[A, T] {
+	for _, p := range r.stack.pools {
+		if pool, ok := p.(*forkWithPool[A, T]); ok {
+			return pool
+		}
+	}
+	pool := &forkWithPool[A, T]{}
+	r.stack.pools = append(r.stack.pools, pool)
+	return pool
+}
+
+func (p *forkWithPool[A, T]) get(r *runner) *forkedWith[A, T] {
+	if f := p.take(); f != nil {
+		r.openFork(&f.forkNode)
+		return f.job.(*forkedWith[A, T])
+	}
+	f := &forkedWith[A, T]{forked: forked[T]{forkNode: forkNode{r: r}, pool: &p.forkPool, fixed: true}}
+	f.job, f.fn = f, f.apply
+	r.openFork(&f.forkNode)
+	return f
+}
+
 // get returns a record that is open, queued by nobody, and listed as a child of r's innermost task.
 func (p *forkPool[T]) get(r *runner) *forked[T] {
-	var f *forked[T]
-	if last := len(p.free) - 1; last >= 0 {
-		f = p.free[last]
-		p.free[last] = nil
-		p.free = p.free[:last]
-	} else {
+	f := p.take()
+	if f == nil {
 		f = &forked[T]{forkNode: forkNode{r: r}, pool: p}
 		f.job = f
 	}
 	r.openFork(&f.forkNode)
+	return f
+}
+
+func (p *forkPool[T]) take() *forked[T] {
+	last := len(p.free) - 1
+	if last < 0 {
+		return nil
+	}
+	f := p.free[last]
+	p.free[last] = nil
+	p.free = p.free[:last]
 	return f
 }
 
@@ -252,9 +289,17 @@ func (f *forked[T]) recycle(r *runner) {
 	} else if f.state.Load() != f.use() {
 		return // an orphan
 	}
+	f.failed, f.signal, f.joined = nil, nil, false
+	f.reuse()
+}
+
+// reuse puts a record on the free list that nobody else knows of.
+func (f *forked[T]) reuse() {
 	var zero T
-	f.val, f.fn, f.returned, f.joined = zero, nil, false, false
-	f.failed, f.parent, f.signal, f.slot = nil, nil, nil, nil
+	f.val, f.returned, f.parent, f.slot = zero, false, nil, nil
+	if !f.fixed {
+		f.fn = nil
+	}
 	if pool := f.pool; len(pool.free) < maxFreeForks {
 		pool.free = append(pool.free, f)
 	}

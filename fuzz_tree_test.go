@@ -451,10 +451,16 @@ func (x *tree) fork(ctx context.Context, w, child where, s command) (join func()
 	if !w.inTask {
 		child = w
 	}
-	handle := Fork(ctx, func(ctx context.Context) int {
+	body := func(ctx context.Context) int {
 		_ = x.start(ctx, f, child, s)
 		return f.id
-	})
+	}
+	var handle Forked[int]
+	if s.arg&32 != 0 {
+		handle = ForkWith(ctx, func(ctx context.Context, body func(context.Context) int) int { return body(ctx) }, body)
+	} else {
+		handle = Fork(ctx, body)
+	}
 	join = func() {
 		defer func() {
 			value := recover()

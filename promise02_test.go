@@ -184,21 +184,23 @@ func TestPromise02_GroupTaskSpawnsIntoItsOwnLimitedGroup(t *testing.T) {
 
 // Mutant: Fork drops the child, or panics, where it cannot be queued.
 func TestPromise02_ForkInsideATaskNeverFails(t *testing.T) {
-	e := bare(t, 1, executor.WithQueueLimit(4))
-	const n = 5000
-	require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-		var kids []executor.Forked[int]
-		for i := range n {
-			kids = append(kids, executor.Fork(ctx, func(context.Context) int { return i }))
-		}
-		for i, k := range kids {
-			if v := k.Join(ctx); v != i {
-				return fmt.Errorf("child %d gave %d", i, v)
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		e := bare(t, 1, executor.WithQueueLimit(4))
+		const n = 5000
+		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+			var kids []executor.Forked[int]
+			for i := range n {
+				kids = append(kids, fork(ctx, func(context.Context) int { return i }))
 			}
-		}
-		return nil
-	}))
-	quiet(t, e)
+			for i, k := range kids {
+				if v := k.Join(ctx); v != i {
+					return fmt.Errorf("child %d gave %d", i, v)
+				}
+			}
+			return nil
+		}))
+		quiet(t, e)
+	})
 }
 
 // Mutant: Go at the limit keeps the slot while it waits: the queue it waits for never moves. Mutant: the

@@ -203,109 +203,122 @@ func TestPromise06_RunningAndBlockedTasksSeeTheirContextEnd(t *testing.T) {
 
 // Mutant: a forked child is dropped like any task when its context is done.
 func TestPromise06_AForkedChildIsNeverDropped(t *testing.T) {
-	for _, slots := range []int{1, 2} {
-		e := bare(t, slots)
-		var ran atomic.Int64
-		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-			ctx, cancel := context.WithCancelCause(ctx)
-			child := func(ctx context.Context) error { ran.Add(1); return errors.Join(ctx.Err(), context.Cause(ctx)) }
-			before := executor.Fork(ctx, child)
-			executor.Fork(ctx, func(context.Context) int { ran.Add(1); return 1 }) // Never joined.
-			cancel(errCause)
-			after := executor.Fork(ctx, child)
-			executor.Fork(ctx, func(context.Context) int { ran.Add(1); return 1 })
-			errAfter, _ := after.Join(ctx), before.Join(ctx)
-			if !errors.Is(errAfter, errCause) {
-				return fmt.Errorf("the child does not see its context done: %w", errAfter)
-			}
-			return nil
-		}))
-		s := quiet(t, e)
-		require.EqualValues(t, 4, ran.Load())
-		require.Zero(t, s.Canceled)
-	}
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		for _, slots := range []int{1, 2} {
+			e := bare(t, slots)
+			var ran atomic.Int64
+			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+				ctx, cancel := context.WithCancelCause(ctx)
+				child := func(ctx context.Context) int {
+					ran.Add(1)
+					if ctx.Err() == nil || !errors.Is(context.Cause(ctx), errCause) {
+						return 0
+					}
+					return 1
+				}
+				before := fork(ctx, child)
+				fork(ctx, func(context.Context) int { ran.Add(1); return 1 }) // Never joined.
+				cancel(errCause)
+				after := fork(ctx, child)
+				fork(ctx, func(context.Context) int { ran.Add(1); return 1 })
+				done, _ := after.Join(ctx), before.Join(ctx)
+				return want(nil, int64(done), 1) // the child sees its context done
+			}))
+			s := quiet(t, e)
+			require.EqualValues(t, 4, ran.Load())
+			require.Zero(t, s.Canceled)
+		}
+	})
 }
 
 // Mutant: Fork outside a task, or of a closed executor, needs somebody to run the child.
 func TestPromise06_ForkWithoutAQueueRunsAtOnce(t *testing.T) {
-	ran := 0
-	f := executor.Fork(context.Background(), func(context.Context) int { ran++; return 5 })
-	require.Equal(t, 1, ran, "Fork outside a task runs the child before it returns")
-	require.Equal(t, 5, f.Join(context.Background()))
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		ran := 0
+		f := fork(context.Background(), func(context.Context) int { ran++; return 5 })
+		require.Equal(t, 1, ran, "Fork outside a task runs the child before it returns")
+		require.Equal(t, 5, f.Join(context.Background()))
 
-	e := bare(t, 1)
-	fut, err := executor.Submit(context.Background(), e, func(ctx context.Context) (context.Context, error) { return ctx, nil })
-	require.NoError(t, err)
-	require.NoError(t, result(t, fut))
-	leaked, _ := fut.Wait(context.Background())
-	require.NoError(t, e.Close())
-	f = executor.Fork(leaked, func(ctx context.Context) int { ran++; return 6 })
-	require.Equal(t, 2, ran)
-	require.Equal(t, 6, f.Join(leaked))
+		e := bare(t, 1)
+		fut, err := executor.Submit(context.Background(), e, func(ctx context.Context) (context.Context, error) { return ctx, nil })
+		require.NoError(t, err)
+		require.NoError(t, result(t, fut))
+		leaked, _ := fut.Wait(context.Background())
+		require.NoError(t, e.Close())
+		f = fork(leaked, func(ctx context.Context) int { ran++; return 6 })
+		require.Equal(t, 2, ran)
+		require.Equal(t, 6, f.Join(leaked))
+	})
 }
 
 // Mutant: a never-joined child is only run by Join.
 func TestPromise06_AChildThatIsNeverJoinedStillRunsOnce(t *testing.T) {
-	for _, cfg := range [][2]int{{1, 4}, {1, 4096}, {2, 16}} {
-		e := bare(t, cfg[0], executor.WithQueueLimit(cfg[1]))
-		const n = 3000
-		runs := make([]atomic.Int32, n)
-		require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-			for i := range n {
-				f := executor.Fork(ctx, func(context.Context) int { runs[i].Add(1); return i })
-				if i%3 == 0 {
-					f.Join(ctx)
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		for _, cfg := range [][2]int{{1, 4}, {1, 4096}, {2, 16}} {
+			e := bare(t, cfg[0], executor.WithQueueLimit(cfg[1]))
+			const n = 3000
+			runs := make([]atomic.Int32, n)
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+				for i := range n {
+					f := fork(ctx, func(context.Context) int { runs[i].Add(1); return i })
+					if i%3 == 0 {
+						f.Join(ctx)
+					}
 				}
+			}))
+			quiet(t, e)
+			for i := range runs {
+				require.EqualValues(t, 1, runs[i].Load(), "child %d of %v", i, cfg)
 			}
-		}))
-		quiet(t, e)
-		for i := range runs {
-			require.EqualValues(t, 1, runs[i].Load(), "child %d of %v", i, cfg)
 		}
-	}
+	})
 }
 
 // Mutant: Join from another goroutine claims the child and runs it without being a runner.
 func TestPromise06_JoinFromAnotherTaskAndFromOutside(t *testing.T) {
-	e := spared(t, 2, 4)
-	for range 100 {
-		kids := make(chan executor.Forked[int], 2)
-		g := newGate(t)
-		require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-			for i := range 2 {
-				kids <- executor.Fork(ctx, func(context.Context) int { return i + 1 })
-			}
-			executor.Blocking(ctx, g.wait)
-		}))
-		outside, task := await(t, "a child", kids), await(t, "a child", kids)
-		var got int
-		within(t, "Join from outside", func() { got = outside.Join(context.Background()) })
-		require.Equal(t, 1, got)
-		require.NoError(t, inTask(t, e, func(ctx context.Context) error { return want(nil, int64(task.Join(ctx)), 2) }))
-		g.open()
-		quiet(t, e)
-	}
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		e := spared(t, 2, 4)
+		for range 100 {
+			kids := make(chan executor.Forked[int], 2)
+			g := newGate(t)
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+				for i := range 2 {
+					kids <- fork(ctx, func(context.Context) int { return i + 1 })
+				}
+				executor.Blocking(ctx, g.wait)
+			}))
+			outside, task := await(t, "a child", kids), await(t, "a child", kids)
+			var got int
+			within(t, "Join from outside", func() { got = outside.Join(context.Background()) })
+			require.Equal(t, 1, got)
+			require.NoError(t, inTask(t, e, func(ctx context.Context) error { return want(nil, int64(task.Join(ctx)), 2) }))
+			g.open()
+			quiet(t, e)
+		}
+	})
 }
 
 // Mutant: a second Join returns the zero value.
 func TestPromise06_ASecondJoinPanics(t *testing.T) {
-	f := executor.Fork(context.Background(), func(context.Context) int { return 1 })
-	require.Equal(t, 1, f.Join(context.Background()))
-	require.Panics(t, func() { f.Join(context.Background()) })
-	e := bare(t, 1)
-	require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
-		f := executor.Fork(ctx, func(context.Context) int { return 1 })
-		f.Join(ctx)
-		// Other children must not be hit by a node that is used again.
-		g := executor.Fork(ctx, func(context.Context) int { return 2 })
-		defer func() {
-			if recover() == nil {
-				err = errors.New("no panic")
-			}
-			err = errors.Join(err, want(nil, int64(g.Join(ctx)), 2))
-		}()
-		f.Join(ctx)
-		return nil
-	}))
-	quiet(t, e)
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		f := fork(context.Background(), func(context.Context) int { return 1 })
+		require.Equal(t, 1, f.Join(context.Background()))
+		require.Panics(t, func() { f.Join(context.Background()) })
+		e := bare(t, 1)
+		require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
+			f := fork(ctx, func(context.Context) int { return 1 })
+			f.Join(ctx)
+			// Other children must not be hit by a node that is used again.
+			g := fork(ctx, func(context.Context) int { return 2 })
+			defer func() {
+				if recover() == nil {
+					err = errors.New("no panic")
+				}
+				err = errors.Join(err, want(nil, int64(g.Join(ctx)), 2))
+			}()
+			f.Join(ctx)
+			return nil
+		}))
+		quiet(t, e)
+	})
 }

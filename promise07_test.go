@@ -82,6 +82,12 @@ var taskKinds = []struct {
 			return errors.New("Join came back")
 		})
 	}},
+	{"ForkWith run in place", false, func(t *testing.T, e *executor.Executor, body func()) error {
+		return inTask(t, e, func(ctx context.Context) error {
+			executor.ForkWith(ctx, func(_ context.Context, body func()) int { body(); return 1 }, body).Join(ctx)
+			return errors.New("Join came back")
+		})
+	}},
 	{"Blocking", false, func(t *testing.T, e *executor.Executor, body func()) error {
 		return inTask(t, e, func(ctx context.Context) error { executor.Blocking(ctx, body); return nil })
 	}},
@@ -178,46 +184,48 @@ func TestPromise07_GoexitEndsTheTaskOnly(t *testing.T) {
 
 // Mutant: a Goexit of a stolen child leaves Join waiting, or a panic in it crashes the thief.
 func TestPromise07_JoinOfAStolenChild(t *testing.T) {
-	e := spared(t, 2, 4)
-	stolen := func(body func()) error {
-		return inTask(t, e, func(ctx context.Context) error {
-			started := make(chan struct{})
-			f := executor.Fork(ctx, func(context.Context) int {
-				close(started)
-				body()
-				return 1
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		e := spared(t, 2, 4)
+		stolen := func(body func()) error {
+			return inTask(t, e, func(ctx context.Context) error {
+				started := make(chan struct{})
+				f := fork(ctx, func(context.Context) int {
+					close(started)
+					body()
+					return 1
+				})
+				<-started // On the other slot.
+				f.Join(ctx)
+				return errors.New("Join came back")
 			})
-			<-started // On the other slot.
-			f.Join(ctx)
-			return errors.New("Join came back")
-		})
-	}
-	for range 50 {
-		err := stolen(func() { panicSite(errSentinel) })
-		var pe *executor.PanicError
-		require.ErrorAs(t, err, &pe)
-		require.ErrorIs(t, err, errSentinel)
-		require.Contains(t, string(pe.Stack), "panicSite")
-		require.Equal(t, errSentinel, pe.Value)
+		}
+		for range 50 {
+			err := stolen(func() { panicSite(errSentinel) })
+			var pe *executor.PanicError
+			require.ErrorAs(t, err, &pe)
+			require.ErrorIs(t, err, errSentinel)
+			require.Contains(t, string(pe.Stack), "panicSite")
+			require.Equal(t, errSentinel, pe.Value)
 
-		err = stolen(runtime.Goexit)
-		require.ErrorAs(t, err, &pe)
-		require.ErrorIs(t, err, executor.ErrGoexit)
-	}
-	// Join panics like a call: the parent may recover.
-	require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
-		f := executor.Fork(ctx, func(context.Context) int { panicSite("caught"); return 1 })
-		defer func() {
-			pe, ok := recover().(*executor.PanicError)
-			if !ok || pe.Value != "caught" {
-				err = fmt.Errorf("recovered %v", pe)
-			}
-		}()
-		f.Join(ctx)
-		return nil
-	}))
-	quiet(t, e)
-	requireParallelism(t, e, 2)
+			err = stolen(runtime.Goexit)
+			require.ErrorAs(t, err, &pe)
+			require.ErrorIs(t, err, executor.ErrGoexit)
+		}
+		// Join panics like a call: the parent may recover.
+		require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
+			f := fork(ctx, func(context.Context) int { panicSite("caught"); return 1 })
+			defer func() {
+				pe, ok := recover().(*executor.PanicError)
+				if !ok || pe.Value != "caught" {
+					err = fmt.Errorf("recovered %v", pe)
+				}
+			}()
+			f.Join(ctx)
+			return nil
+		}))
+		quiet(t, e)
+		requireParallelism(t, e, 2)
+	})
 }
 
 // Mutant: a Goexit in a child that its waiter runs in place is counted once for both, or not as panicked.
@@ -309,18 +317,20 @@ func TestPromise07_AHandlerMaySubmitAndExit(t *testing.T) {
 
 // Mutant: the panic of a child that nobody joins is lost without a trace, or crashes the process.
 func TestPromise07_ThePanicOfAChildNeverJoinedIsCountedAndLogged(t *testing.T) {
-	var errs atomic.Int64
-	e := bare(t, 1, executor.WithLogger(slog.New(errorCounter{&errs, "nobody joins"})))
-	for range 3 {
-		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-			executor.Fork(ctx, func(context.Context) int { panic("nobody joins") })
-			return nil
-		}))
-	}
-	s := quiet(t, e)
-	require.EqualValues(t, 3, s.Panicked)
-	eventually(t, "each panic is logged once", func() bool { return errs.Load() == 3 })
-	alive(t, e)
+	eachFork(t, func(t *testing.T, fork forkFunc) {
+		var errs atomic.Int64
+		e := bare(t, 1, executor.WithLogger(slog.New(errorCounter{&errs, "nobody joins"})))
+		for range 3 {
+			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+				fork(ctx, func(context.Context) int { panic("nobody joins") })
+				return nil
+			}))
+		}
+		s := quiet(t, e)
+		require.EqualValues(t, 3, s.Panicked)
+		eventually(t, "each panic is logged once", func() bool { return errs.Load() == 3 })
+		alive(t, e)
+	})
 }
 
 // errorCounter counts records of errors that mention a text.

@@ -73,6 +73,8 @@ func misuses() []misuse {
 		{"Go nil group", true, func(C, E) error { noGroup.Go(ok); return nil }},
 		{"Fork nil ctx", true, func(C, E) error { executor.Fork(noCtx, func(C) int { return 1 }); return nil }},
 		{"Fork nil fn", true, func(c C, _ E) error { executor.Fork[int](c, nil); return nil }},
+		{"ForkWith nil ctx", true, func(C, E) error { executor.ForkWith(noCtx, func(C, int) int { return 1 }, 1); return nil }},
+		{"ForkWith nil fn", true, func(c C, _ E) error { executor.ForkWith[int, int](c, nil, 1); return nil }},
 		{"Join of nothing", true, func(c C, _ E) error { executor.Forked[int]{}.Join(c); return nil }},
 		{"For nil ctx", false, func(_ C, e E) error { return executor.For(noCtx, e, 3, body) }},
 		{"For nil executor", false, func(c C, _ E) error { return executor.For(c, nil, 3, body) }},

@@ -245,7 +245,7 @@ func TestPromise10_AParkedRunnerHoldsNothing(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.NoError(t, result(t, f))
-		child, gone, forked := fresh("group"), fresh("canceled"), fresh("forked")
+		child, gone, forked, argument := fresh("group"), fresh("canceled"), fresh("forked"), fresh("argument")
 		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
 			g := e.NewGroup(with(child))
 			g.SetLimit(1)
@@ -262,6 +262,9 @@ func TestPromise10_AParkedRunnerHoldsNothing(t *testing.T) {
 			_, _ = dropped.Wait(ctx)
 			executor.Fork(ctx, func(context.Context) *big { return forked }).Join(ctx)
 			executor.Fork(ctx, func(context.Context) *big { return forked })
+			same := func(_ context.Context, b *big) *big { return b }
+			executor.ForkWith(ctx, same, argument).Join(ctx)
+			executor.ForkWith(ctx, same, argument)
 			return g.Wait()
 		}))
 		panics, exits := fresh("panic"), fresh("Goexit")

@@ -286,7 +286,7 @@ func (r *runner) leaveFrame(f frame) {
 }
 
 func (r *runner) dropFrame(f frame) {
-	if r.stack.forks != nil {
+	if n := r.stack.forks; n != nil && n.depth >= r.stack.depth {
 		r.orphan(r.stack.depth)
 	}
 	r.popFrame(f)

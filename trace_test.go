@@ -140,7 +140,7 @@ func TestSpans_TasksOfTasks(t *testing.T) {
 			return 0, err
 		}
 		forked := Fork(WithTaskName(ctx, "forked"), func(context.Context) int { return 1 })
-		plain := Fork(ctx, func(context.Context) int { return 1 })
+		plain := ForkWith(ctx, func(_ context.Context, n int) int { return n }, 1)
 		v, err := inner.Wait(ctx)
 		return v + forked.Join(ctx) + plain.Join(ctx), err
 	})

@@ -75,10 +75,19 @@ func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarl
 func (r *runner) bury() {
 	chaos.At(chaos.W1Claimed)
 	if r.trim() == 0 {
-		r.e.bury()
+		r.buryBelow()
 	} else {
 		r.e.inject.dead.Add(1) // trim has counted it already
 	}
+}
+
+// buryBelow accounts for a dead entry that is not at the tail of the own deque: further down, perhaps, and then
+// children that are taken back have to look for it.
+func (r *runner) buryBelow() {
+	if r.slot != nil {
+		r.slot.buried = true
+	}
+	r.e.bury()
 }
 
 // trim pops dead entries off the tail of the own deque and returns how many.
@@ -90,6 +99,7 @@ func (r *runner) trim() int {
 	for {
 		en, ok := d.pop()
 		if !ok {
+			d.buried = false
 			break
 		}
 		chaos.At(chaos.P4Hidden)

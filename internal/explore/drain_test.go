@@ -19,28 +19,27 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"forked.execute":         "c225f6bf369a",
-	"forked.run":             "5bfc4cc87a71",
-	"forked.settle":          "0d0e604fc44f",
-	"forked.runTakenBack":    "d23c4cd3a57f",
-	"forked.settleTakenBack": "5687961918f9",
-	"forkNode.finish":        "8a249c306d6a",
-	"runner.orphan":          "24f373cf7b95",
-	"runner.endChildren":     "a3ba25fe43d1",
-	"runner.leaveFrame":      "f42bae4a934f",
-	"runner.dropFrame":       "51003ce3caa0",
-	"runner.pushFork":        "45882d917f63",
-	"forked.takeBack":        "c711a9765490",
-	"forked.joinInPlace":     "61892f07ee4a",
-	"forked.joinElsewhere":   "30af4751371d",
-	"Executor.checkQuiet":    "add140d636cd",
-	"Executor.quiescent":     "1bc8f7ea5ceb",
-	"Executor.awaitQuiet":    "49e8cc0bd6d6",
-	"Executor.Shutdown":      "fad705c50f30",
-	"Executor.end":           "1f0e7780ccdd",
-	"Executor.sum":           "552ff213a4e6",
-	"counters.addTo":         "674a728d1b6d",
-	"runner.bare":            "21251af0fcb1",
+	"forked.execute":       "c225f6bf369a",
+	"forked.run":           "5bfc4cc87a71",
+	"forked.settle":        "0d0e604fc44f",
+	"forked.runTakenBack":  "b471b34d2bbd",
+	"forkNode.finish":      "8a249c306d6a",
+	"runner.orphan":        "24f373cf7b95",
+	"runner.endChildren":   "a3ba25fe43d1",
+	"runner.leaveFrame":    "f42bae4a934f",
+	"runner.dropFrame":     "b45bc0470742",
+	"runner.pushFork":      "45882d917f63",
+	"forked.takeBack":      "d88ef51dc4c3",
+	"forked.joinInPlace":   "1d43dce422b1",
+	"forked.joinElsewhere": "30af4751371d",
+	"Executor.checkQuiet":  "add140d636cd",
+	"Executor.quiescent":   "1bc8f7ea5ceb",
+	"Executor.awaitQuiet":  "49e8cc0bd6d6",
+	"Executor.Shutdown":    "fad705c50f30",
+	"Executor.end":         "1f0e7780ccdd",
+	"Executor.sum":         "552ff213a4e6",
+	"counters.addTo":       "674a728d1b6d",
+	"runner.bare":          "21251af0fcb1",
 })
 
 type drainState struct {
@@ -572,7 +571,7 @@ func (d *drain) run(s *drainState, t int, m *move) bool {
 			}
 			return true
 		case drEnded:
-			if f.back { // settleTakenBack: counted later, with its task
+			if f.back { // runTakenBack: counted later, with its task
 				r.joined++
 				*pc = drDone
 				continue

@@ -152,7 +152,10 @@ func functionName(fn *ast.FuncDecl) string {
 	if star, ok := kind.(*ast.StarExpr); ok {
 		kind = star.X
 	}
-	if index, ok := kind.(*ast.IndexExpr); ok {
+	switch index := kind.(type) {
+	case *ast.IndexExpr:
+		kind = index.X
+	case *ast.IndexListExpr:
 		kind = index.X
 	}
 	return kind.(*ast.Ident).Name + "." + fn.Name.Name

@@ -52,7 +52,7 @@ var _ = mirrors(map[string]string{
 	"runner.settle":           "0f37309a9eda",
 	"runner.pushLocal":        "1f69b3669360",
 	"injector.overflow":       "b4f73e8d7314",
-	"runner.trim":             "ba5361aee3c2",
+	"runner.trim":             "d20a07e63081",
 })
 
 type poolState struct {
