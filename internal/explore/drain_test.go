@@ -31,7 +31,7 @@ var _ = mirrors(map[string]string{
 	"runner.pushFork":      "45882d917f63",
 	"forked.takeBack":      "d88ef51dc4c3",
 	"forked.joinInPlace":   "1d43dce422b1",
-	"forked.joinElsewhere": "30af4751371d",
+	"forked.joinElsewhere": "b71cd59b344d",
 	"Executor.checkQuiet":  "add140d636cd",
 	"Executor.quiescent":   "1bc8f7ea5ceb",
 	"Executor.awaitQuiet":  "49e8cc0bd6d6",
