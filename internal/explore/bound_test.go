@@ -30,7 +30,7 @@ var _ = mirrors(map[string]string{
 	"injector.dismiss":       "842945e2dd87",
 	"waiterList.push":        "d7dc613f4750",
 	"waiterList.remove":      "6a39913ed389",
-	"Executor.admit":         "f0a8dcb6a55f",
+	"Executor.admit":         "1089cac43dd8",
 	"Executor.waitForRoom":   "16e8e137903e",
 	"Executor.reserve":       "88e035529d1b",
 	"Executor.requeue":       "1b730b37e68e",

@@ -35,7 +35,7 @@ var _ = mirrors(map[string]string{
 	"Executor.checkQuiet":  "add140d636cd",
 	"Executor.quiescent":   "1bc8f7ea5ceb",
 	"Executor.awaitQuiet":  "49e8cc0bd6d6",
-	"Executor.Shutdown":    "fad705c50f30",
+	"Executor.Shutdown":    "e985c304a9e0",
 	"Executor.end":         "1f0e7780ccdd",
 	"Executor.sum":         "552ff213a4e6",
 	"counters.addTo":       "674a728d1b6d",
