@@ -14,15 +14,16 @@ import (
 //	   for BLOCKED runners afterwards. So one of the two sees the other.
 //	B3 A slot changes hands only by the CAS that moves its holder's word from BLOCKED to TAKEN.
 //	B4 Coming back never waits: own slot, else a free slot, else surplus.
-//	B5 Every runner that is not parked has a slot or one of MaxSpares credits. So there are never more
-//	   runners than slots and spares, for a new one is started only when none is parked.
+//	B5 Every runner that is not parked has a slot or one of MaxSpares credits: a credit exactly if it has no
+//	   slot, so nothing needs to say so. There are never more runners than slots and spares, for a new one is
+//	   started only when none is parked.
 
 // The Blocking word of a runner: epoch<<4 | denied<<3 | kind<<2 | phase. The epoch makes two visits
 // to BLOCKED different, so that a retaker can not take a slot for a visit that is over.
 const (
 	phaseRunning = 0
 	phaseBlocked = 1 // the slot may be taken away
-	phaseTaken   = 2 // the runner has no slot
+	phaseTaken   = 2 // the runner has no slot, whatever held says
 	phaseMask    = 3
 
 	kindBlocking = 0
@@ -170,7 +171,6 @@ func (r *runner) leave() {
 		case phaseTaken:
 			if r.slot != nil { // it was taken meanwhile, with a credit in our name
 				r.release()
-				r.credit = true
 			}
 			r.findSlot()
 			r.word.Store(word&^phaseMask | phaseRunning)
@@ -193,7 +193,7 @@ func (r *runner) findSlot() {
 	s := e.popFree()
 	e.idle.mu.Unlock()
 	r.adopt(s)
-	r.returnCredit()
+	e.returnCredit()
 }
 
 // retake moves the slot of h, whose word is given, to another runner. It needs a credit, for h is a
@@ -252,10 +252,10 @@ func (e *Executor) deny(h *runner, word uint64) {
 	}
 }
 
-// blocked reports whether the slot's holder blocks or waits, and still has it. Anybody may ask.
+// blocked reports whether the slot's owner blocks or waits, and still has it. Anybody may ask.
 func (s *slot) blocked() bool {
-	h := s.holder.Load()
-	return h != nil && h.held.Load() == s && h.word.Load()&phaseMask == phaseBlocked
+	h := s.owner()
+	return h != nil && h.word.Load()&phaseMask == phaseBlocked
 }
 
 // stuck reports whether the calling runner lends its slot, but there was no spare to take it.
@@ -300,16 +300,9 @@ func (e *Executor) returnCredit() {
 	}
 }
 
-func (r *runner) returnCredit() {
-	if r.credit {
-		r.credit = false
-		r.e.returnCredit()
-	}
-}
-
-// repay gives a slot to a surplus runner, which has one again from then on. It may be in the middle of
-// its task, and finds the slot when it looks. Its credit is the caller's now (B5). Caller holds idle.mu,
-// and calls notify afterwards.
+// repay gives a slot to a surplus runner, which has one again from then on, and everybody can see that. It may be in the
+// middle of its task, and looks later (takeGift), or never. Its credit is the caller's now (B5). Caller holds
+// idle.mu, and calls notify afterwards.
 func (e *Executor) repay(s *slot) {
 	x := e.idle.surplus.pop()
 	if e.idle.surplus.top == nil {
@@ -317,7 +310,7 @@ func (e *Executor) repay(s *slot) {
 	}
 	s.holder.Store(x)
 	chaos.At(chaos.B5Repaid)
-	x.gift.Store(s)
+	x.held.Store(s)
 }
 
 // stopSurplus ends the time of a runner without a slot as surplus. If a slot has repaid it meanwhile, the runner
@@ -338,14 +331,13 @@ func (r *runner) stopSurplus() bool {
 	return false
 }
 
-// takeGift adopts a slot that repaid this runner. The giver has taken over its credit.
+// takeGift sees whether a slot has repaid this runner, which then uses it from now on.
 func (r *runner) takeGift() bool {
-	if r.slot != nil || r.gift.Load() == nil {
+	if r.slot != nil {
 		return false
 	}
-	r.adopt(r.gift.Swap(nil))
-	r.credit = false
-	return true
+	r.slot = r.held.Load()
+	return r.slot != nil
 }
 
 // settle repays, at a task boundary, what coming back from Blocking without a slot has borrowed: a
@@ -353,23 +345,22 @@ func (r *runner) takeGift() bool {
 func (r *runner) settle() {
 	e := r.e
 	if r.slot == nil && !r.stopSurplus() {
-		return // and park, with the credit (B5)
+		return // and park
 	}
 	e.idle.mu.Lock()
 	if e.idle.surplus.top == nil {
 		e.idle.mu.Unlock()
 		return
 	}
-	r.credit = true
-	if len(e.idle.free) > 0 {
+	spare := len(e.idle.free) > 0
+	if spare {
 		e.repay(e.popFree())
 	} else {
-		e.repay(r.slot)
-		r.release()
+		e.repay(r.release())
 	}
 	e.idle.mu.Unlock()
-	if r.slot != nil {
-		r.returnCredit()
+	if spare { // the credit of the one that was repaid; otherwise this runner needs it (B5)
+		e.returnCredit()
 	}
 	e.notify()
 }

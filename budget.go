@@ -124,7 +124,6 @@ func (r *runner) yield() bool {
 		e.notify()
 	}
 	r.adopt(<-r.token)
-	r.credit = false // whoever gave the slot has it
 	// Not before: the keeper charges what has not moved for its budget, and the time in the queue is not the task's.
 	r.count.yields.inc()
 	return true

@@ -54,7 +54,7 @@ func (o *observer) slots(now time.Time) []held {
 	searchers := searching(e.word.Load())
 	slots := e.idle.slots // copied before each change
 	for i, s := range slots {
-		if r := s.holder.Load(); r != nil && r.held.Load() == s && r.list != &e.idle.parked {
+		if r := s.owner(); r != nil {
 			all[i].r = r
 		}
 	}

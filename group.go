@@ -327,7 +327,7 @@ func (g *Group) waitOnce(caller, r *runner, rd *round, parked *bool) (over bool)
 	if canceled {
 		g.drop(rd)
 	}
-	helps := r != nil && (!*parked || r.slot != nil || r.gift.Load() != nil || g.e.nobodyRuns())
+	helps := r != nil && (!*parked || r.held.Load() != nil || g.e.nobodyRuns())
 	g.mu.Lock()
 	if helps {
 		if t := g.next(rd); t != nil {

@@ -119,12 +119,7 @@ func newResume(r *runner) *resume {
 
 // execute hands the slot over: the yielded runner continues on it, and r becomes a spare, with the
 // yielder's credit until it has parked (B5).
-func (y *resume) execute(r *runner) {
-	s := r.slot
-	r.release()
-	r.credit = true
-	y.r.token <- s
-}
+func (y *resume) execute(r *runner) { y.r.token <- r.release() }
 
 func (y *resume) drop(*Executor, error) bool { return false }
 func (y *resume) dead() bool                 { return false }

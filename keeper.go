@@ -28,7 +28,8 @@ type keeper struct {
 	usedAt   time.Time
 	reported time.Time // when the stall handler was last called
 
-	quota *time.Timer // non-nil while it looks at the CPU quota, see sizing.go
+	quota    *time.Timer // non-nil while it looks at the CPU quota, see sizing.go
+	thinning *time.Timer // non-nil until runners are ended that a resize made superfluous
 }
 
 // sighting is how far a runner was when the keeper saw it first. Only the keeper touches it.
@@ -71,17 +72,23 @@ func (k *keeper) main() {
 	defer e.group.Done()
 	pprof.SetGoroutineLabels(e.labels)
 	for {
-		var alarm, quota <-chan time.Time
+		var alarm, quota, thin <-chan time.Time
 		if k.timer != nil {
 			alarm = k.timer.C
 		}
 		if k.quota != nil {
 			quota = k.quota.C
 		}
+		if k.thinning != nil {
+			thin = k.thinning.C
+		}
 		select {
 		case <-k.wake:
 		case <-quota:
 			k.quotaTick()
+		case <-thin:
+			k.thinning = nil
+			e.thin()
 		case <-alarm:
 			k.tick()
 			if k.timer != nil {
@@ -98,6 +105,9 @@ func (k *keeper) main() {
 			if k.quota != nil {
 				k.quota.Stop()
 			}
+			if k.thinning != nil {
+				k.thinning.Stop()
+			}
 			return
 		}
 		k.follow(word)
@@ -111,12 +121,16 @@ func (k *keeper) main() {
 	}
 }
 
-// startRunners starts the runners that others asked for.
+// startRunners starts the runners that others asked for, and the time after which a resize ends some.
 func (k *keeper) startRunners() {
 	e := k.e
 	e.idle.mu.Lock()
 	unborn := e.idle.unborn
 	e.idle.unborn = nil
+	if e.idle.extra {
+		e.idle.extra = false
+		k.thinning = time.NewTimer(e.cfg.keepAlive)
+	}
 	e.idle.mu.Unlock()
 	for _, s := range unborn {
 		go newRunner(e).main(s)

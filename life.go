@@ -286,14 +286,9 @@ func (e *Executor) finish() {
 	chaos.At(chaos.L2Ending)
 	e.idle.mu.Lock()
 	e.word.Or(ended)
-	var parked []*runner
-	for r := e.idle.parked.pop(); r != nil; r = e.idle.parked.pop() {
-		parked = append(parked, r)
-	}
+	parked := e.unlist(e.idle.live)
 	e.idle.mu.Unlock()
-	for _, r := range parked {
-		r.token <- nil
-	}
+	endRunners(parked)
 	e.keeper.poke()
 	e.group.Wait()
 	for _, s := range *e.slots.Load() { // dead entries may be left where the last runner called Goexit
@@ -341,22 +336,39 @@ func (e *Executor) resize(n int) bool {
 		e.shrink(have - n)
 	}
 	e.size.Store(int32(n))
-	var extra []*runner // parked for good, because they were not beyond the slots: they park anew
-	for i := e.idle.live - n; i > 0 && n < before; i-- {
-		if r := e.idle.parked.pop(); r != nil {
-			extra = append(extra, r)
-		}
+	if n < before && e.idle.live > n {
+		e.idle.extra = true
+		e.keeper.poke() // it has the timers: the caller may be in another bubble
 	}
 	e.idle.mu.Unlock()
-	for _, r := range extra {
-		r.token <- nil
-	}
-	for range max(0, n-before) {
-		if e.hasWork() {
-			e.notify()
-		}
+	for ; n > before && e.hasWork(); n-- {
+		e.notify()
 	}
 	return true
+}
+
+// thin ends runners beyond the slots that sleep without a timer, because there were more slots when they parked.
+func (e *Executor) thin() {
+	e.idle.mu.Lock()
+	extra := e.unlist(e.idle.live - e.slotCount())
+	e.idle.mu.Unlock()
+	endRunners(extra)
+}
+
+// unlist takes up to n parked runners off the list: they count as living no more. Caller holds idle.mu, and calls
+// endRunners after releasing it.
+func (e *Executor) unlist(n int) (gone []*runner) {
+	for ; n > 0 && e.idle.parked.top != nil; n-- {
+		gone = append(gone, e.idle.parked.pop())
+		e.idle.live--
+	}
+	return gone
+}
+
+func endRunners(unlisted []*runner) {
+	for _, r := range unlisted {
+		r.token <- nil
+	}
 }
 
 // grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
@@ -409,17 +421,3 @@ func (e *Executor) setSlots(slots []*slot) {
 
 // leaves reports whether the slot's holder has to give it up at this boundary.
 func (s *slot) leaves() bool { return s.retire.Load() || s.loan != nil && s.loan.over() }
-
-// retireSlot gives up the runner's slot for good: its tasks move to the injector.
-func (r *runner) retireSlot() {
-	e, s := r.e, r.slot
-	e.inject.empty(&s.deque)
-	e.idle.mu.Lock()
-	if s.leaves() { // it may have been called back meanwhile
-		e.dropSlot(s)
-		r.release()
-		r.credit = s.loan != nil // to be returned when r has parked (B5)
-	}
-	e.idle.mu.Unlock()
-	e.notify()
-}

@@ -31,7 +31,7 @@ func freeSlots(word uint64) int { return int(word & freeMask / oneFree) }
 type slot struct {
 	deque
 
-	holder atomicRunner // who holds it now or held it last; for retakers
+	holder atomicRunner // who has it, or had it last: see owner
 	retire atomicFlag   // leave at the next boundary; written under idle.mu
 	loan   *loan        // what it was lent for, or nil; see stall.go
 }
@@ -45,6 +45,7 @@ type idle struct {
 	surplus runnerList // runners that run without a slot
 	unborn  []*slot    // slots for which the keeper starts runners
 	live    int        // runners that exist or are about to
+	extra   bool       // a resize has left more of them than slots: the keeper ends those that sleep on (thin)
 	lent    int        // slots with a loan
 	wakeups uint64     // runners that were woken or started
 }
@@ -232,9 +233,9 @@ func (e *Executor) hasWork() bool {
 	return false
 }
 
-// park gives up the runner's slot, if it has one, and sleeps. If it is given a slot again, the runner holds that
-// as a searcher. Otherwise it is to park anew, or, if ok is false, to end.
-func (r *runner) park(search bool) (searches, ok bool) {
+// park gives up the runner's slot, if it has one, and sleeps until it is given a slot again, which it
+// then holds as a searcher. It reports false when the runner is to end.
+func (r *runner) park(search bool) bool {
 	e := r.e
 	r.forget()
 	e.inject.forget()
@@ -248,12 +249,11 @@ func (r *runner) park(search bool) (searches, ok bool) {
 	if e.word.Load()&ended != 0 {
 		e.idle.live--
 		e.idle.mu.Unlock()
-		return false, false
+		return false
 	}
-	gave := r.slot != nil
+	gave, credit := r.slot != nil, true // (B5) without a slot it has one
 	if gave {
-		r.credit = e.giveBack(r.slot)
-		r.release()
+		credit = e.giveBack(r.release())
 	}
 	if search {
 		e.word.Add(^uint64(oneSearching - 1))
@@ -263,11 +263,13 @@ func (r *runner) park(search bool) (searches, ok bool) {
 	e.idle.mu.Unlock()
 
 	chaos.At(chaos.B5Gave)
-	r.returnCredit() // only now: a runner that is not parked has a slot or a credit (B5)
+	if credit { // only now: a runner that is not parked has a slot or a credit (B5)
+		e.returnCredit()
+	}
 	chaos.At(chaos.P2Parked)
 	if gave && e.hasWork() { // always look again (P2)
 		if r.unpark() {
-			return true, true
+			return true
 		}
 		e.notify() // the slot went elsewhere; another may be lent
 	}
@@ -276,7 +278,8 @@ func (r *runner) park(search bool) (searches, ok bool) {
 }
 
 // giveBack disposes of a slot whose deque is empty: it leaves if it is to be retired, repays a
-// surplus runner, whose credit the caller then has, or becomes free. Caller holds idle.mu.
+// surplus runner, or becomes free. It reports whether that leaves a credit with the caller: the one of the runner
+// that was repaid, or of the loan. Caller holds idle.mu.
 func (e *Executor) giveBack(s *slot) (credit bool) {
 	switch {
 	case s.leaves() || s.loan != nil: // a lent slot is not needed by an executor with idle ones
@@ -311,8 +314,8 @@ func (r *runner) unpark() bool {
 	return true
 }
 
-// sleep waits for a token, and returns what park does. Runners beyond the slots wait no longer than the keep-alive.
-func (r *runner) sleep(timed bool) (searches, ok bool) {
+// sleep waits for a token. Runners beyond the slots wait no longer than the keep-alive.
+func (r *runner) sleep(timed bool) bool {
 	r.picks.misses = 0
 	var s *slot
 	if timed {
@@ -323,18 +326,18 @@ func (r *runner) sleep(timed bool) (searches, ok bool) {
 		case <-timer.C:
 			chaos.At(chaos.P2Retires)
 			if r.retire() {
-				return false, false
+				return false
 			}
 			s = <-r.token
 		}
 	} else {
 		s = <-r.token // not a select: it costs half as much
 	}
-	if s == nil {
-		return false, true // look again at what there is to wait for
+	if s == nil { // it is to end, and not counted as living any more
+		return false
 	}
 	r.adopt(s)
-	return true, true
+	return true
 }
 
 // retire takes the runner off the parked list for good, if there are more runners than slots. It

@@ -13,11 +13,10 @@ import (
 type runner struct {
 	e     *Executor
 	goid  int64      // written once, before any task sees the runner
-	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: look again
+	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: it ends
 
 	// The runner's own, plain.
-	slot      *slot  // nil while parked, yielded, lent away or surplus
-	credit    bool   // counts against WithMaxSpares
+	slot      *slot  // its copy of held, for all that a task does: see "Who has a slot" in ARCHITECTURE.md
 	done      bool   // the loop ended by itself
 	tasks     uint32 // tasks so far; the labels are reset after each 64
 	picks     picks
@@ -30,8 +29,7 @@ type runner struct {
 
 	// Shared.
 	word    atomic.Uint64            // the Blocking word, see blocking.go
-	held    atomicSlot               // slot, for retakers
-	gift    atomicSlot               // a slot that repays this surplus runner; written under idle.mu
+	held    atomicSlot               // the slot that it has, or nil; written by the runner, and by repay
 	flagged atomic.Uint64            // see budget.go
 	name    atomic.Pointer[taskName] // of the task that runs, or nil; written by the runner
 	probe   atomic.Pointer[probe]    // of the innermost task on this stack that has a span; written by the runner
@@ -147,13 +145,8 @@ func (r *runner) main(s *slot) {
 func (r *runner) nextTask(search bool) (entry, bool) {
 	for {
 		if r.slot != nil && r.slot.leaves() {
-			if search {
-				r.e.found()
-				search = false
-			}
-			r.retireSlot()
-		}
-		if r.slot != nil {
+			r.e.inject.empty(&r.slot.deque) // park gives the slot up
+		} else if r.slot != nil {
 			if en, ok := r.pick(); ok {
 				if search {
 					r.e.found()
@@ -170,10 +163,10 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 				}
 			}
 		}
-		var ok bool
-		if search, ok = r.park(search); !ok {
+		if !r.park(search) {
 			return entry{}, false
 		}
+		search = true
 	}
 }
 
@@ -224,14 +217,36 @@ func (r *runner) forget() {
 	pprof.SetGoroutineLabels(r.e.labels)
 }
 
-// adopt takes hold of a slot; release lets go of it.
+// adopt takes hold of a slot.
 func (r *runner) adopt(s *slot) {
 	r.slot = s
 	r.held.Store(s)
-	s.holder.Store(r)
+	if s.holder.Load() != r {
+		s.holder.Store(r)
+	}
 }
 
-func (r *runner) release() { r.slot = nil }
+// release lets go of the slot, before anybody else can get it, and returns it. From then until it has parked, the
+// runner has a credit (B5).
+func (r *runner) release() *slot {
+	s := r.slot
+	r.slot = nil
+	r.held.Store(nil)
+	return s
+}
+
+// has reports whether r has s. Anybody may ask, at any time: held is stale only while the word is TAKEN (B6).
+func (r *runner) has(s *slot) bool {
+	return s != nil && r.held.Load() == s && r.word.Load()&phaseMask != phaseTaken
+}
+
+// owner returns the runner that has s, or nil if it is free or on its way. Anybody may ask.
+func (s *slot) owner() *runner {
+	if h := s.holder.Load(); h != nil && h.has(s) {
+		return h
+	}
+	return nil
+}
 
 // exit ends the goroutine. If it did not end by itself, then a task called Goexit, and somebody else
 // takes over the slot; or a task panicked, and the process is about to crash.
@@ -253,11 +268,11 @@ func (r *runner) exit() {
 		if r.slot == nil {
 			r.settle()
 		}
-		if s := r.slot; s != nil {
-			r.release()
-			e.staff(s, true)
+		if r.slot != nil {
+			e.staff(r.release(), true)
+		} else {
+			e.returnCredit() // (B5)
 		}
-		r.returnCredit()
 	}
 	r.stack.tc, r.stack.group, r.stack.span = nil, nil, nil // whoever holds a context of one of its tasks holds the runner
 	runners.remove(r)

@@ -224,7 +224,7 @@ func (k *keeper) look(now time.Time) sight {
 			r.seen.epoch, r.seen.since = word/oneEpoch, now
 			continue
 		}
-		if s := r.held.Load(); s != nil && s.holder.Load() == r {
+		if r.has(r.held.Load()) { // its own, a gift, or a lent one
 			k.stuck = append(k.stuck, r)
 		}
 	}

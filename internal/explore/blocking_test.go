@@ -36,6 +36,52 @@ func lateRetaker(s *poolState) {
 	th.n = 2
 }
 
+// Settings in which tasks block without a mark as well, so that slots are lent, and pass as gifts: "Who has a slot" there.
+var lendingSettings = []pool{
+	{name: "two of them", slots: 2, runners: 4, credits: 2, running: 2, keeper: true, tasks: []string{"Tlu", "Blu", ""}, outside: []string{"2"}},
+	{name: "a loan ends", slots: 1, runners: 2, credits: 1, running: 1, keeper: true, tasks: []string{"w1", "", ""}, outside: []string{"1", "2"}},
+	{name: "a loan ends beside children", slots: 1, runners: 2, credits: 1, running: 1, keeper: true, tasks: []string{"w1", "p2p3", "", ""}, outside: []string{"1"}},
+	{name: "no spare for a loan", slots: 1, runners: 2, credits: 1, running: 1, keeper: true, tasks: []string{"Bw1lu", "", ""}, outside: []string{"1", "2"}},
+}
+
+// Settings that are too large to be explored to the end: a part of each must do.
+var lendingLarge = []pool{
+	{name: "blocked on a gift", slots: 1, runners: 3, credits: 2, running: 1, keeper: true, tasks: []string{"Blu", "", ""}, outside: []string{"12"}},
+	{name: "a lent slot blocks, marked", slots: 1, runners: 3, credits: 2, running: 1, keeper: true, tasks: []string{"u", "el", ""}, outside: []string{"1", "2"}},
+	{name: "a lent slot blocks too", slots: 1, runners: 3, credits: 2, running: 1, keeper: true, tasks: []string{"w1", "w2", ""}, outside: []string{"1", "2"}},
+	{name: "children of one that blocks", slots: 1, runners: 3, credits: 2, running: 1, keeper: true, tasks: []string{"p1w1", "elw2", ""}, outside: []string{"2"}},
+	{name: "a lent slot is a gift", slots: 1, runners: 3, credits: 2, running: 1, keeper: true, tasks: []string{"Blw2", "w2", ""}, outside: []string{"1", "2"}},
+}
+
+func TestExploreBlocking_WhoBlocksOnlyIsSeenByAll(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
+	holdAll(t, lendingSettings)
+	for _, p := range lendingLarge {
+		if f := explore(p.model(), maxStates/16); f.fault != "" {
+			t.Errorf("%s: %s", p.name, f.fault)
+		}
+	}
+}
+
+func TestExploreBlocking_FindsMutantsOfLending(t *testing.T) {
+	if exploredBefore(t) {
+		return
+	}
+	findAll(t, slices.Concat(lendingSettings, lendingLarge), map[string]poolMutant{
+		"a gift is seen once its runner has looked":      {giftUnseen: true},
+		"a runner that lost its slot seems to have it":   {heldStale: true},
+		"the credit of a loan stays with nobody":         {loanKept: true},
+		"a lent slot is freed by a parker":               {loanFrees: true},
+		"what is queued in a lent slot goes with it":     {loanLeaves: true},
+		"who repays does not take the credit over":       {repayKeeps: true},
+		"a credit is returned before its runner parks":   {creditFirst: true},
+		"leave keeps the old slot":                       {leaveKeeps: true},
+		"a parker frees its slot beside surplus runners": {surplusUnpaid: true},
+	})
+}
+
 func TestExploreBlocking_EveryInterleavingKeepsB1ToB5(t *testing.T) {
 	if exploredBefore(t) {
 		return

@@ -1,13 +1,17 @@
 package explore
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // A model of how runners sleep, are woken, lend slots and come back: park.go, blocking.go, and what
 // steal.go and runner.go do around them. park_test.go and blocking_test.go run it.
 //
 // What it leaves out: the deques are lists here whose methods take one step (deque_test.go has
 // them in steps), as are the injector's critical sections (bound_test.go). A new runner starts
-// without the keeper, which only delays it. Nobody yields, resizes, or ends the executor.
+// without the keeper, which only delays it. Nobody yields, resizes, or ends the executor. A keeper, in the settings that have
+// one, lends slots to tasks that block without a mark; its look at them is one step.
 
 const (
 	plSlots   = 3 // at most, of each
@@ -26,30 +30,31 @@ var _ = mirrors(map[string]string{
 	"Executor.startSearching": "fb20be920a1a",
 	"Executor.found":          "b087cf9b67b6",
 	"Executor.hasWork":        "360cabe33308",
-	"runner.park":             "3e9e601aecea",
+	"runner.park":             "0195ba134048",
 	"Executor.giveBack":       "ba310177277c",
 	"runner.unpark":           "724690cd8e83",
-	"runner.sleep":            "d3627addd291",
+	"runner.sleep":            "8e21d719a132",
 	"runner.pick":             "b0048d62e302",
 	"runner.takeInjected":     "d995b3e3b904",
 	"runner.search":           "0dc8dd7d6fe9",
 	"runner.steal":            "e5cde4d4a8f1",
-	"runner.nextTask":         "f36c0c02b61b",
+	"runner.nextTask":         "f91c39cb88fd",
 	"runner.boundary":         "4312d048f671",
-	"runner.adopt":            "eac7fabea572",
+	"runner.adopt":            "dd8dba712eb8",
+	"runner.release":          "cdd72e7504cb",
+	"runner.has":              "f8978c954b2f",
 	"runner.enter":            "a4ac4a4b4626",
-	"runner.leave":            "82f841ca4b12",
-	"runner.findSlot":         "4e59a2e1357f",
+	"runner.leave":            "78569a7dc087",
+	"runner.findSlot":         "f13f2fbb170f",
 	"Executor.retake":         "e326cb6a89e7",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
 	"Executor.retakeBlocked":  "baaac3e1ce61",
 	"Executor.returnCredit":   "59763ad6a259",
-	"runner.returnCredit":     "2557a2ca8fb9",
-	"Executor.repay":          "a560fa79d495",
+	"Executor.repay":          "9b6599de6d85",
 	"runner.stopSurplus":      "59956794b927",
-	"runner.takeGift":         "0e9cf49be90d",
-	"runner.settle":           "0f37309a9eda",
+	"runner.takeGift":         "d74fff334764",
+	"runner.settle":           "b54eccc8c31e",
 	"runner.pushLocal":        "1f69b3669360",
 	"injector.overflow":       "b4f73e8d7314",
 	"runner.trim":             "d20a07e63081",
@@ -72,6 +77,7 @@ type poolState struct {
 	known    [plSlots]clocks       // of what only the holder of a slot may touch (D4)
 
 	pushed, started, ended uint8 // tasks, one bit each
+	lentSlots              uint8 // slots with a loan, one bit each
 }
 
 type poolStack struct {
@@ -88,15 +94,16 @@ type poolSlot struct {
 	deque  poolQueue // the oldest first
 	hidden uint8     // entries beyond the lowered tail
 	holder uint8     // runner plus one
+	lender uint8     // of its loan, plus one
+	task   uint8     // where the lender was then
+	next   uint8
 }
 
 type poolRunner struct {
 	born       bool
-	slot       uint8 // number plus one; so are held, gift and token
+	slot       uint8 // number plus one; so are held and token
 	held       uint8
-	gift       uint8
 	token      uint8
-	credit     bool
 	phase      uint8 // the Blocking word: phase, epoch, deniedBit
 	epoch      uint8
 	deniedBit  bool
@@ -125,10 +132,12 @@ const (
 //	p1 submit task 1 as a child    e l enter and leave Blocking     w1 wait for the end of task 1
 //	z  run for ever                t   pop the newest entry, and push it back (trim, takeBack)
 //	o  try to overflow             B  first of all: it is BLOCKED   T  the same, and its slot was taken and is free
+//	u  block for ever, unmarked (so does w outside of Blocking)
 type pool struct {
 	name                    string
 	slots, runners, credits int
 	running                 int // tasks that run at the start, each on its own slot
+	keeper                  bool
 	tasks                   []string
 	outside                 []string         // one submitter each: the tasks that it submits
 	prepare                 func(*poolState) // the start, if it is a special one
@@ -164,6 +173,12 @@ type poolMutant struct {
 	creditFirst   bool // a runner returns its credit before it has parked
 	surplusUnpaid bool // a runner that goes to sleep frees its slot although there are surplus ones
 	giftWithoutMu bool // a surplus runner that blocks does not look for a gift under the lock
+
+	giftUnseen bool // the keeper sees a gift only once its runner has
+	heldStale  bool // a runner that has lost its slot seems to have it, until it has another one
+	loanKept   bool // the credit of a loan is not returned with its slot
+	loanFrees  bool // a lent slot that finds no work is free, instead of gone
+	loanLeaves bool // what is queued in a lent slot's deque goes with it
 }
 
 const (
@@ -260,6 +275,9 @@ const (
 	slNotify
 
 	sbPush // a submitter: a task of its list
+	kpLook // the keeper: look, lend
+	kpLend
+	rnEmpty // retire
 )
 
 var poolSteps = map[uint8]string{
@@ -284,7 +302,7 @@ var poolSteps = map[uint8]string{
 	lvWord: "leave: word", fsLock: "findSlot: lock", fsPop: "findSlot: -free, unlock", fsAdopted: "findSlot", lvStore: "leave: RUNNING",
 	rpPop: "repay: pop", rpHolder: "repay: holder", rpGift: "repay: gift", bdWord: "boundary: load word",
 	slLock: "settle: lock, gift or leave surplus", slLock2: "settle: lock", slPop: "settle: -free", slUnlock: "settle: unlock", slNotify: "settle: notify",
-	sbPush: "submit: publish",
+	sbPush: "submit: publish", kpLook: "keeper: look, take a credit", kpLend: "lend: lock, a slot", rnEmpty: "nextTask: empty the lent slot's deque",
 }
 
 func (p pool) model() *model[poolState] {
@@ -317,10 +335,15 @@ func (p pool) model() *model[poolState] {
 	for i := range p.outside {
 		s.threads[p.runners+i] = poolThread{n: 1, frames: [12]poolFrame{{pc: sbPush}}}
 	}
+	threads := p.runners + len(p.outside)
+	if p.keeper {
+		s.threads[threads] = poolThread{n: 1, frames: [12]poolFrame{{pc: kpLook}}}
+		threads++
+	}
 	if p.prepare != nil {
 		p.prepare(&s)
 	}
-	return &model[poolState]{name: p.name, start: s, threads: p.runners + len(p.outside), step: p.step, always: p.always, atRest: p.atRest, show: p.show}
+	return &model[poolState]{name: p.name, start: s, threads: threads, step: p.step, always: p.always, atRest: p.atRest, show: p.show}
 }
 
 func (p *pool) show(s *poolState, thread int) string {
@@ -464,6 +487,10 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				f.pc = rnPark
 				continue
 			}
+			if s.over(r.slot - 1) {
+				f.pc = rnEmpty
+				continue
+			}
 			d := s.owns(t, m)
 			if d.deque.n == 0 {
 				f.pc = rnInj
@@ -471,6 +498,13 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			f.pc = rnFound
 			s.begin(t, d.deque.pop(), m)
+			return true
+		case rnEmpty:
+			d := s.owns(t, m)
+			for d.deque.n > 0 && !bug.loanLeaves {
+				s.injected.push(d.deque.take())
+			}
+			f.pc = rnPark
 			return true
 		case rnInj:
 			if f.pc = rnTake; s.injected.n == 0 {
@@ -506,7 +540,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			continue
 		case rnSearch:
 			if f.a == 0 {
-				if 2*int(s.searching) >= p.slots || int(s.free) >= p.slots-1 {
+				if n := p.slots + bits.OnesCount8(s.lentSlots); 2*int(s.searching) >= n || int(s.free) >= n-1 {
 					f.pc = rnPark
 					return true
 				}
@@ -520,17 +554,17 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			first := false
 			if f.c == 0 {
 				f.c, first = 1, true
-				if p.slots > 2 { // with two there is only one victim
-					f.c += uint8(m.pick(p.slots))
+				if p.places() > 2 { // with two there is only one victim
+					f.c += uint8(m.pick(p.places()))
 				}
 			}
-			victim := (f.c - 1 + f.b) % uint8(p.slots)
+			victim := (f.c - 1 + f.b) % uint8(p.places())
 			f.b++
-			if int(f.b) > p.slots {
+			if int(f.b) > p.places() {
 				f.pc = rnInj
 				continue
 			}
-			if victim == r.slot-1 {
+			if victim == r.slot-1 || !p.exists(s, victim) {
 				if first {
 					return true
 				}
@@ -564,8 +598,8 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			call(rnFound, nfWord, 0, 0, 0)
 			return true
 		case rnPark:
-			if bug.creditFirst && r.credit {
-				r.credit = false
+			if bug.creditFirst && r.slot == 0 && f.c == 0 {
+				f.c = 1
 				call(rnPark, rcRel, 0, 0, 0)
 				continue
 			}
@@ -588,7 +622,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				return true
 			}
 			switch op := script[r.next]; op {
-			case 'z':
+			case 'z', 'u':
 				return false
 			case 'w':
 				if s.ended>>(script[r.next+1]-'0')&1 == 0 {
@@ -605,10 +639,8 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				call(rnAt, lvWord, 0, 0, 0)
 				continue
 			case 'p': // pushLocal, else admit
-				if r.slot == 0 && r.gift != 0 {
-					acquire(s.known[:], t, plGift+t)
-					r.slot, r.gift, r.credit = r.gift, 0, false
-					call(rnAt, adHeld, r.slot, 0, 0)
+				if r.slot == 0 && r.held != 0 {
+					p.gift(s, t)
 					return true
 				}
 				child := script[r.next+1] - '0'
@@ -680,21 +712,28 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				return false
 			}
 			if f.pc = pkGive; r.slot == 0 {
+				f.credit(!bug.creditFirst)
 				f.pc = pkList
 			}
 			return true
 		case pkGive:
 			f.b = 1
-			slot := r.slot - 1
-			r.slot = 0
+			slot := s.release(t)
+			if s.slots[slot].lender != 0 && !bug.loanFrees {
+				s.slots[slot].lender, s.slots[slot].task, s.slots[slot].next = 0, 0, 0
+				s.lentSlots &^= 1 << slot
+				f.credit(!bug.loanKept)
+				f.pc = pkList
+				return true
+			}
 			if s.surplus.n > 0 && !bug.surplusUnpaid {
-				r.credit = true
+				f.credit(!bug.repayKeeps)
 				call(pkList, rpPop, slot, 0, 0)
 				continue
 			}
 			if bug.giveAfterList {
 				f.c, f.pc = slot+1, pkList
-				continue
+				return true
 			}
 			s.pushFree(slot)
 			f.pc = pkGiven
@@ -712,8 +751,8 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			return true
 		case pkCredit:
 			f.pc = pkLook
-			if r.credit {
-				r.credit = false
+			if f.b&pkHasCredit != 0 {
+				f.b &^= pkHasCredit
 				call(pkLook, rcRel, 0, 0, 0)
 			}
 			continue
@@ -792,7 +831,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			tail(adHeld, r.slot, 0, 0)
 			return true
 		case adHeld:
-			r.held = f.a // nobody reads it before enter publishes BLOCKED: one step for both
+			r.held = f.a // nobody reads it before enter publishes BLOCKED, but the keeper: one step for both
 			s.slots[f.a-1].holder = uint8(t) + 1
 			ret(1)
 			return true
@@ -907,7 +946,12 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			d := &s.slots[f.a]
 			if f.a++; d.deque.n > d.hidden {
 				ret(1)
-			} else if int(f.a) == p.slots {
+				return true
+			}
+			for int(f.a) < p.places() && !p.exists(s, f.a) {
+				f.a++
+			}
+			if int(f.a) == p.places() {
 				ret(0)
 			}
 			return true
@@ -916,9 +960,9 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 		case enGift:
 			if f.pc = enFirst; r.slot == 0 {
 				f.pc = enLock
-				if r.gift != 0 {
+				if r.held != 0 {
 					p.gift(s, t)
-					call(enFirst, adHeld, r.slot, 0, 0)
+					f.pc = enFirst
 				} else if bug.giftWithoutMu {
 					s.leaveSurplus(t)
 					f.pc = enFirst
@@ -930,9 +974,8 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			if !s.lock(t) {
 				return false
 			}
-			if f.pc = enFirst; r.gift != 0 {
+			if f.pc = enFirst; r.held != 0 {
 				p.gift(s, t)
-				call(enFirst, adHeld, r.slot, 0, 0)
 			} else {
 				s.leaveSurplus(t)
 			}
@@ -1024,6 +1067,10 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			return true
 		case rtHeldLate:
+			if s.runners[f.a].held == 0 {
+				m.fail("B3: retake hands over the slot of a runner that has none")
+				return true
+			}
 			tail(sfLock, s.runners[f.a].held-1, 0, 0)
 			return true
 		case rtNo:
@@ -1044,13 +1091,13 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			return true
 
 		case rbClear:
-			f.b, f.pc = uint8(m.pick(p.slots)), rbHolder
+			f.b, f.pc = uint8(m.pick(p.places())), rbHolder
 			if !bug.clearLate {
 				s.lent = false
 			}
 			return true
 		case rbHolder:
-			if int(f.a) == p.slots {
+			if int(f.a) == p.places() {
 				if bug.clearLate {
 					f.pc = rbClearLate
 				} else {
@@ -1058,8 +1105,11 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				}
 				continue
 			}
-			f.c = s.slots[(f.a+f.b)%uint8(p.slots)].holder
-			f.a++
+			slot := (f.a + f.b) % uint8(p.places())
+			if f.a++; !p.exists(s, slot) {
+				continue
+			}
+			f.c = s.slots[slot].holder
 			if f.c != 0 {
 				f.c--
 				f.pc = rbWord
@@ -1142,7 +1192,9 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				return true
 			}
 			if r.slot != 0 {
-				r.slot, r.credit = 0, true
+				if r.slot = 0; !bug.heldStale {
+					r.held = 0
+				}
 			}
 			f.pc = fsLock
 			return true
@@ -1163,11 +1215,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			call(fsAdopted, adHeld, r.slot, 0, 0)
 			return true
 		case fsAdopted:
-			f.pc = lvStore
-			if r.credit {
-				r.credit = false
-				call(lvStore, rcRel, 0, 0, 0)
-			}
+			call(lvStore, rcRel, 0, 0, 0)
 			continue
 		case lvStore:
 			r.phase, r.deniedBit = phaseRunning, false
@@ -1193,10 +1241,10 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			f.pc = rpGift
 			return true
 		case rpGift:
-			if s.runners[f.b].gift != 0 {
+			if s.runners[f.b].held != 0 && !bug.heldStale {
 				m.fail("B5: runner %d is repaid twice", f.b)
 			}
-			s.runners[f.b].gift = f.a + 1
+			s.runners[f.b].held = f.a + 1
 			release(s.known[:], t, plGift+int(f.b))
 			ret(0)
 			return true
@@ -1215,9 +1263,9 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			if !s.lock(t) {
 				return false
 			}
-			if r.gift != 0 {
+			if r.held != 0 {
 				p.gift(s, t)
-				call(slLock2, adHeld, r.slot, 0, 0)
+				f.pc = slLock2
 			} else {
 				s.leaveSurplus(t)
 				ret(0)
@@ -1233,22 +1281,19 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				ret(0)
 				return true
 			}
-			r.credit = !bug.repayKeeps
 			if f.pc = slPop; s.free == 0 {
-				slot := r.slot - 1
-				r.slot = 0
-				call(slUnlock, rpPop, slot, 0, 0)
+				call(slUnlock, rpPop, s.release(t), 0, 0)
 			}
 			return true
 		case slPop:
 			slot := s.popFree()
+			f.b = 1
 			call(slUnlock, rpPop, slot, 0, 0)
 			return true
 		case slUnlock:
 			s.unlock(t)
 			f.pc = slNotify
-			if r.slot != 0 && r.credit {
-				r.credit = false
+			if f.b != 0 && !bug.repayKeeps {
 				call(slNotify, rcRel, 0, 0, 0)
 			}
 			return true
@@ -1267,6 +1312,26 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			s.injected.push(task)
 			call(sbPush, nfWord, 0, 0, 0)
 			return true
+
+		case kpLook: // one look, and tryCredit: only where it leads to a loan
+			lender, slot := p.stuck(s), p.unused(s)
+			if s.free != 0 || s.credits == 0 || lender == 0 || slot == 0 || s.queued() == 0 {
+				return false
+			}
+			s.credits--
+			f.a, f.b, f.pc = lender-1, slot-1, kpLend
+			return true
+		case kpLend:
+			if !s.lock(t) {
+				return false
+			}
+			l := &s.runners[f.a]
+			s.lentSlots |= 1 << f.b
+			s.slots[f.b].lender, s.slots[f.b].task, s.slots[f.b].next = f.a+1, l.task, l.next
+			slot := f.b
+			*f = poolFrame{pc: kpLook}
+			call(kpLook, sfSearch, slot, 0, 0)
+			return true
 		}
 		panic(fmt.Sprintf("no such step: %d", f.pc))
 	}
@@ -1284,12 +1349,99 @@ func (p *pool) looks(s *poolState, f *poolFrame, call func(then, pc, a, b, c uin
 	}
 }
 
-// gift is takeGift where there is one; adopt follows.
+// pkHasCredit is in b of a frame of park: a credit is to be returned.
+const pkHasCredit = 2
+
+func (f *poolFrame) credit(has bool) {
+	if has {
+		f.b |= pkHasCredit
+	}
+}
+
+// gift is takeGift where there is one.
 func (p *pool) gift(s *poolState, t int) {
-	r := &s.runners[t]
 	acquire(s.known[:], t, plGift+t)
-	r.slot, r.gift = r.gift, 0
-	r.credit = p.bug.repayKeeps && r.credit
+	s.runners[t].slot = s.runners[t].held
+}
+
+// release lets go of a runner's slot, and returns it.
+func (s *poolState) release(t int) uint8 {
+	r := &s.runners[t]
+	slot := r.slot - 1
+	r.slot, r.held = 0, 0
+	return slot
+}
+
+// places is how many slots there can be, and exists whether one of them is there now.
+func (p *pool) places() int {
+	if p.keeper {
+		return plSlots
+	}
+	return p.slots
+}
+
+func (p *pool) exists(s *poolState, slot uint8) bool {
+	return int(slot) < p.slots || s.lentSlots>>slot&1 != 0
+}
+
+// over is slot.leaves: whether the task that a slot was lent for has moved.
+func (s *poolState) over(slot uint8) bool {
+	d := &s.slots[slot]
+	return d.lender != 0 && (s.runners[d.lender-1].task != d.task || s.runners[d.lender-1].next != d.next)
+}
+
+// has is runner.has, for whatever slot it is.
+func (r *poolRunner) has() bool { return r.held != 0 && r.phase != phaseTaken }
+
+// stuck returns a runner with a slot, plus one, whose task blocks without a mark, as the keeper sees it.
+func (p *pool) stuck(s *poolState) uint8 {
+	for i := range p.runners {
+		r := &s.runners[i]
+		seen := r.has()
+		if p.bug.giftUnseen {
+			seen = seen && r.slot != 0
+		}
+		if seen && p.waits(s, i) {
+			return uint8(i) + 1
+		}
+	}
+	return 0
+}
+
+// waits reports whether a runner's task blocks without a mark.
+func (p *pool) waits(s *poolState, i int) bool {
+	r := &s.runners[i]
+	if r.task == 0 || r.phase != phaseRunning || s.threads[i].n != 1 {
+		return false
+	}
+	script := p.tasks[r.task-1]
+	if int(r.next) == len(script) {
+		return false
+	}
+	return script[r.next] == 'u' || script[r.next] == 'w' && s.ended>>(script[r.next+1]-'0')&1 == 0
+}
+
+// unused returns a place for a slot that can be lent, plus one.
+func (p *pool) unused(s *poolState) uint8 {
+	for slot := p.slots; slot < p.places(); slot++ {
+		if s.lentSlots>>slot&1 == 0 {
+			return uint8(slot) + 1
+		}
+	}
+	return 0
+}
+
+// queued returns the tasks that are queued, one bit each.
+func (s *poolState) queued() (queued uint8) {
+	for _, task := range s.injected.tasks() {
+		queued |= 1 << task
+	}
+	for i := range s.slots {
+		for _, task := range s.slots[i].deque.tasks() {
+			queued |= 1 << task
+		}
+	}
+	return queued
 }
 
 func (s *poolState) leaveSurplus(t int) {
@@ -1316,14 +1468,17 @@ func (p *pool) uncount(s *poolState, m *move) {
 	s.searching--
 }
 
-// always: a slot has one holder (B3), and there are no more runners than slots and spares (B5).
+// always: a slot has one holder (B3), the one that everybody sees; and there are no more runners than slots and spares (B5).
 func (p *pool) always(s *poolState) string {
-	held := [plSlots]uint8{}
+	held, seen := [plSlots]uint8{}, [plSlots]uint8{}
 	beyond := 0
 	for i := range p.runners {
 		r := &s.runners[i]
 		if r.slot != 0 && r.phase != phaseTaken {
 			held[r.slot-1]++
+		}
+		if r.has() {
+			seen[r.held-1]++
 		}
 		if r.born && r.list != 1 {
 			beyond++
@@ -1331,10 +1486,11 @@ func (p *pool) always(s *poolState) string {
 	}
 	for i := range s.free {
 		held[s.list[i]]++
+		seen[s.list[i]]++
 	}
 	for slot, n := range held {
-		if n > 1 {
-			return fmt.Sprintf("B3: slot %d has %d holders", slot, n)
+		if n > 1 || seen[slot] > 1 {
+			return fmt.Sprintf("B3: slot %d has %d holders, and %d seem to have it", slot, n, seen[slot])
 		}
 	}
 	if beyond > p.slots+p.credits {
@@ -1343,35 +1499,40 @@ func (p *pool) always(s *poolState) string {
 	return ""
 }
 
-// atRest: nobody moves, so what is queued waits for ever (P0), and what is counted wrong stays so.
+// atRest: nobody moves, so what is queued waits for ever (P0, promise 13), and what is counted wrong stays so.
 func (p *pool) atRest(s *poolState) string {
-	queued := uint8(0)
-	for _, task := range s.injected.tasks() {
-		queued |= 1 << task
-	}
-	for i := range p.slots {
-		for _, task := range s.slots[i].deque.tasks() {
-			queued |= 1 << task
-		}
-	}
+	queued := s.queued()
 	if queued != s.pushed&^s.started {
 		return fmt.Sprintf("P0: tasks %b were submitted and not started, %b are queued", s.pushed&^s.started, queued)
 	}
-	blocked := false
+	blocked, unmarked := false, false
+	loans := bits.OnesCount8(s.lentSlots)
 	placed := int(s.free)
-	credits := int(s.credits)
+	credits := int(s.credits) + loans
+	for i := range s.free {
+		if s.slots[s.list[i]].lender != 0 {
+			return "S3: a lent slot is free"
+		}
+	}
 	for i := range p.runners {
 		r := &s.runners[i]
+		has := r.slot != 0 && r.phase != phaseTaken || r.slot == 0 && r.held != 0
 		if r.slot != 0 && r.phase == phaseBlocked {
 			blocked = true
 		}
-		if r.slot != 0 && r.phase != phaseTaken || r.gift != 0 {
-			placed++
+		if has && p.waits(s, i) {
+			unmarked = true
 		}
-		if r.credit && r.gift == 0 || r.slot != 0 && r.phase == phaseTaken {
+		switch {
+		case has:
+			placed++
+		case r.born && r.list != 1:
 			credits++
 		}
-		if r.list == 1 && (r.token != 0 || r.slot != 0) {
+		if has != r.has() {
+			return fmt.Sprintf("B6: runner %d has slot %d, and everybody sees %d", i, r.slot, r.held)
+		}
+		if r.list == 1 && (r.token != 0 || r.slot != 0 || r.held != 0) {
 			return fmt.Sprintf("P0: runner %d is parked and has a slot", i)
 		}
 	}
@@ -1380,12 +1541,14 @@ func (p *pool) atRest(s *poolState) string {
 		return "P0: a task waits beside a free slot"
 	case queued != 0 && blocked && s.credits != 0:
 		return "B1: a task waits beside a blocked slot, and a spare is left"
+	case queued != 0 && unmarked && s.credits != 0 && p.keeper && p.unused(s) != 0:
+		return "B6: a task waits beside a slot whose task blocks unmarked, and a spare is left"
 	case s.surplus.n != 0 && s.free != 0:
 		return "B4: a slot is free, and a surplus runner has none"
 	case s.searching != 0:
 		return fmt.Sprintf("P0: %d runners are counted as searching for ever", s.searching)
-	case placed != p.slots:
-		return fmt.Sprintf("B3: of %d slots, %d are in their places", p.slots, placed)
+	case placed != p.slots+loans:
+		return fmt.Sprintf("B3: of %d slots, %d are in their places", p.slots+loans, placed)
 	case credits != p.credits:
 		return fmt.Sprintf("B5: of %d credits, %d are accounted for", p.credits, credits)
 	case s.debt != (s.surplus.n > 0):
