@@ -206,6 +206,9 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 			e.deny(h, word)
 			if e.nobodyRuns() { // after deny, and so after every holder's word: pairs with the look in Group.park (W1)
 				e.stuck.wake()
+				if o := e.orders(); o != nil {
+					o.relieve()
+				}
 			}
 			return false
 		}

@@ -23,6 +23,10 @@ var (
 	// ErrInTask is returned by Shutdown, Close and Quiesce when a task of the same executor calls
 	// them: they wait for that very task.
 	ErrInTask error = &sentinel{"executor: called from a task of the same executor", "in_task"}
+
+	// ErrSelfWait is returned to a task that waits for itself: inside a task of a Serial, or of a key, by whatever waits
+	// for another task of it or for room in it.
+	ErrSelfWait error = &sentinel{"executor: a task waits for itself", "self_wait"}
 )
 
 // errBubble is the panic of a call that would have to wait, or be waited for, across the border of a bubble.

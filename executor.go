@@ -51,6 +51,7 @@ type Executor struct {
 	outside  outsideCounters
 	links    linkTable
 	quiet    quiet
+	order    atomic.Pointer[ordering] // what Serials and Keyeds need, once there is one
 	life     life
 
 	debug debugger

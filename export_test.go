@@ -194,6 +194,7 @@ func (v *validator) parked(r *runner) {
 	v.check(r.stack.tc == nil || sameContext(r.stack.tc.parent, context.Background()), "a parked runner holds a task's context")
 	v.check(r.stack.span == nil, "a parked runner is in a loop")
 	v.check(r.name.Load() == nil, "a parked runner has the name of a task")
+	v.check(r.strand.Load() == nil, "a parked runner drains a strand")
 	v.check(r.probe.Load() == nil, "a parked runner has the probe of a task")
 	v.check(r.stack.group == nil, "a parked runner is in a group")
 	v.check(r.stack.forks == nil && r.stack.open == 0, "a parked runner has %d children", r.stack.open)
@@ -230,6 +231,7 @@ func (v *validator) injector() {
 	v.check(q.queue.len == 0, "%d entries are queued", q.queue.len)
 	v.check(!q.filled.Load(), "the injector says that there are entries")
 	v.check(q.used == 0, "%d places are taken, %d of them held back (I1)", q.used, held)
+	v.check(q.drains == 0, "%d entries of strands are queued", q.drains)
 	v.check(q.resumes == 0, "%d yielded runners are queued", q.resumes)
 	v.check(q.dead.Load() == 0, "%d entries count as dead", q.dead.Load())
 	v.check(q.waiters.first == nil && q.waiters.last == nil && q.waiters.len == 0 && q.waiters.inTask == 0,
@@ -257,6 +259,11 @@ func (v *validator) fifo(f *fifo) {
 func (v *validator) sums() {
 	s := v.e.sum()
 	v.check(s.ended() == s.Submitted, "%d tasks were submitted, %d completed, %d panicked, %d were canceled (L1)", s.Submitted, s.Completed, s.Panicked, s.Canceled)
+	if o := v.e.orders(); o != nil {
+		accepted, started, tickets := o.counts()
+		v.check(accepted == started && tickets == 0, "%d tasks of strands were accepted, %d started or canceled, %d entries are queued (Q2)", accepted, started, tickets)
+		v.check(o.waiting() == 0, "%d wait for room in strands", o.waiting())
+	}
 	v.check(s.Failed <= s.Completed, "%d tasks failed, %d completed", s.Failed, s.Completed)
 	v.check(s.Blocked == 0, "%d runners are blocked", s.Blocked)
 	for _, n := range []uint64{s.Submitted, s.Completed, s.Failed, s.Panicked, s.Canceled, s.Stolen, s.Parks, s.Yields} {

@@ -20,9 +20,10 @@ type promise struct {
 	origin // never changes
 	e      *Executor
 	phase  atomic.Uint32               // promiseQueued, then claimed, then done
+	ended  bool                        // fn returned
+	strand *strand                     // where it waits for its turn, or nil
 	at     atomic.Pointer[waitPoint]   // where somebody waits; openPoint at the end
 	watch  atomic.Pointer[func() bool] // stops watching the parent on behalf of Done
-	ended  bool                        // fn returned
 	err    error                       // valid once done
 }
 
@@ -113,14 +114,14 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.val, f.err
 	}
 	r := currentRunner(ctx)
-	if r != nil && r.e == f.e && ctx.Err() == nil && f.claim() {
+	if r != nil && r.e == f.e && f.strand == nil && ctx.Err() == nil && f.claim() {
 		r.bury()
 		r.inPlace(func() { f.run(r) })
 		return f.val, f.err
 	}
 	f.e.meet(r, "Future.Wait")
 	at := f.pointToWait()
-	canceled, err := r.await(ctx, at.c, f.parent.Done())
+	canceled, err := f.waitAt(r, ctx, at)
 	if canceled { // a task that has not started is not going to
 		f.cancel(errorOf(f.parent))
 		_, err = r.await(ctx, at.c, nil)
@@ -130,6 +131,32 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return zero, err
 	}
 	return f.val, f.err
+}
+
+// waitAt waits for the end, for ctx, or for the end of the parent, which is canceled.
+func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error) {
+	if p.strand != nil {
+		return p.e.orders().awaits(p, r, ctx, at)
+	}
+	return r.await(ctx, at.c, p.parent.Done())
+}
+
+// awaitEnd waits for the end of a task that has begun, whatever ctx, and returns its error. Before that the end of
+// its parent cancels it.
+func (f *Future[T]) awaitEnd(ctx context.Context) error {
+	r := currentRunner(ctx)
+	f.e.meet(r, "Do")
+	at := f.pointToWait()
+	canceled, err := f.waitAt(r, background, at)
+	if canceled {
+		f.cancel(errorOf(f.parent))
+		_, err = r.await(background, at.c, nil)
+	}
+	f.leavePoint(at, err == nil)
+	if err != nil {
+		return err
+	}
+	return f.err
 }
 
 // sharedPoint returns the point that finish closes, making it if need be.
@@ -202,7 +229,11 @@ func (p *promise) cancel(err error) bool {
 	if !p.claim() {
 		return false
 	}
-	p.e.bury()
+	if p.strand != nil {
+		p.e.orders().canceled(p)
+	} else {
+		p.e.bury()
+	}
 	p.err = err
 	p.e.outside.cancel(err) // after that nothing of the task may be counted as queued
 	p.finish()
@@ -213,6 +244,9 @@ func (p *promise) cancel(err error) bool {
 func (p *promise) drop(e *Executor, err error) bool {
 	if !p.claim() {
 		return false
+	}
+	if p.strand != nil {
+		e.orders().claimed(p)
 	}
 	p.err = err
 	e.outside.cancel(err)
@@ -230,16 +264,20 @@ func (f *Future[T]) cancel(err error) {
 func (f *Future[T]) drop(e *Executor, err error) bool {
 	if f.promise.drop(e, err) {
 		f.fn = nil
-	} else {
+	} else if f.strand == nil {
 		e.inject.dead.Add(-1) // claimed meanwhile; this was its entry
 	}
 	return true
 }
 
 func (f *Future[T]) execute(r *runner) {
-	if f.claim() {
+	switch claimed := f.claim(); {
+	case claimed && f.strand != nil:
+		r.e.orders().claimed(&f.promise)
 		f.run(r)
-	} else {
+	case claimed:
+		f.run(r)
+	case f.strand == nil:
 		r.e.inject.dead.Add(-1)
 	}
 }

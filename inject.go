@@ -36,6 +36,7 @@ type injector struct {
 	submitted uint64        // tasks accepted here
 	until     uint64        // how many more until due
 	resumes   int           // entries of yielded runners in the queue
+	drains    int           // entries of strands in the queue: outside of the bound too
 	moved     uint64        // counts freed places; a queue that stands still does not change it
 	stood     uint64        // moved, plus one, when the keeper last saw the queue stand still
 	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
@@ -109,6 +110,32 @@ func (q *injector) addResume(y *resume) {
 	q.unlock()
 }
 
+// addDrain queues the entry of a strand, outside of the bound.
+func (q *injector) addDrain(en entry) {
+	q.mu.Lock()
+	q.queue.push(en)
+	q.drains++
+	q.unlock()
+}
+
+// vacate counts an entry that has left the queue, and returns how many places that frees. Caller holds mu.
+func (q *injector) vacate(en entry) int {
+	if q.drains > 0 && en.drains() {
+		q.drains--
+		return 0
+	}
+	return 1
+}
+
+// occupy counts an entry that has come from a deque. Caller holds mu.
+func (q *injector) occupy(en entry) {
+	if en.drains() {
+		q.drains++
+	} else {
+		q.used++
+	}
+}
+
 // take removes up to most entries: it returns the oldest and pushes the others to d, which has
 // room for them, and is empty if most is above 1. A taker leaves share-1 of share
 // parts to others, unless those are too small. Freed places go directly to waiters. It reports whether there was
@@ -129,10 +156,17 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 		}
 	}
 	first = q.queue.pop()
+	if q.drains > 0 && freed > 0 {
+		freed += q.vacate(first) - 1
+	}
 	rest := n - 1
 	if rest > 0 {
 		for i := range uint32(rest) {
-			d.set(i, q.queue.pop())
+			en := q.queue.pop()
+			if q.drains > 0 {
+				freed += q.vacate(en) - 1
+			}
+			d.set(i, en)
 		}
 		d.advance(uint32(rest))
 	}
@@ -167,7 +201,7 @@ func (q *injector) overflow(d *deque, most int) int {
 	for i := range n {
 		if en := d.clear(at + i); !q.discards(en) {
 			q.queue.push(en)
-			q.used++
+			q.occupy(en)
 		}
 	}
 	return int(n)
@@ -180,7 +214,7 @@ func (q *injector) empty(d *deque) {
 	for en, ok := d.popHead(); ok; en, ok = d.popHead() {
 		if !q.discards(en) {
 			q.queue.push(en)
-			q.used++
+			q.occupy(en)
 		}
 	}
 }
@@ -306,7 +340,8 @@ func (q *injector) sweep() bool {
 // purge lets go of what is left after the end: dead entries, which nobody is going to meet, and the last parent.
 func (q *injector) purge() {
 	q.mu.Lock()
-	q.queue.filter(func(en entry) bool { return !q.discards(en) })
+	q.queue.filter(func(en entry) bool { return !q.discards(en) && !en.drains() })
+	q.drains = 0
 	q.used = q.queue.len // no task is held back any more
 	q.unlock()
 	q.trim()

@@ -19,6 +19,7 @@ type origin struct {
 	parent context.Context // of the task
 	job    job             // nil for bare tasks
 	plain  bool            // parent is known not to stem from a task, nor to be traced
+	drain  bool            // job is a strand
 	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
 }
 
@@ -49,6 +50,12 @@ func (en entry) yielded() *resume {
 	y, _ := en.of.job.(*resume)
 	return y
 }
+
+// drains reports whether en is the entry of a strand.
+func (en entry) drains() bool { return en.fn == nil && en.of.drain }
+
+// placeless reports whether en takes no place in the bound.
+func (en entry) placeless() bool { return en.yielded() != nil || en.drains() }
 
 // drop ends the task without running it. It reports false if the task insists on running.
 func (en entry) drop(e *Executor, err error) bool {

@@ -157,12 +157,18 @@ func (k *keeper) tick() {
 	k.e.rescue()
 	k.watchStalls(time.Now())
 	k.unstick()
+	if o := k.e.orders(); o != nil {
+		o.tick()
+	}
 }
 
 // needed reports whether tasks wait that no free slot will take.
 func (k *keeper) needed() bool {
 	e := k.e
 	if e.word.Load()&freeMask == 0 && e.hasWork() {
+		return true
+	}
+	if o := e.orders(); o != nil && o.waiting() > 0 {
 		return true
 	}
 	e.inject.mu.Lock()

@@ -86,6 +86,9 @@ func (e *Executor) quiescent() bool {
 		return false
 	}
 	chaos.At(chaos.L1Summed)
+	if o := e.orders(); o != nil && o.waiting() > 0 {
+		return false
+	}
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
 	return e.inject.waiters.len == 0
@@ -176,10 +179,14 @@ func (e *Executor) closeInjector(everybody bool) {
 	q.mu.Lock()
 	q.closed = true
 	q.stopped = q.stopped || everybody
+	e.word.Or(draining)
 	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
 	q.mu.Unlock()
 	chaos.At(chaos.L2Closed)
 	wakeAll(refused)
+	if o := e.orders(); o != nil {
+		o.refuse(everybody)
+	}
 	e.checkQuiet()
 }
 
@@ -210,12 +217,12 @@ func (e *Executor) stop() {
 	var queued []entry
 	for q.queue.len > 0 {
 		en := q.queue.pop()
-		if en.yielded() == nil {
+		if !en.placeless() {
 			q.used--
 		}
 		queued = append(queued, en)
 	}
-	q.resumes = 0
+	q.resumes, q.drains = 0, 0
 	q.unlock()
 	for _, en := range queued {
 		if keep(en) {
@@ -232,6 +239,9 @@ func (e *Executor) stop() {
 		q.queue.push(en)
 	}
 	q.unlock()
+	if o := e.orders(); o != nil {
+		o.stop()
+	}
 	e.notify()
 	e.checkQuiet()
 }

@@ -22,6 +22,7 @@ const (
 	stopping      = 1 << 43 // Close: tasks do not start any more
 	ended         = 1 << 44 // nothing is in flight and nothing will be: runners end
 	stale         = 1 << 45 // the size follows the CPU quota, and nobody looks while all slots are free
+	draining      = 1 << 46 // Shutdown or Close: only tasks of the executor may submit
 )
 
 func searching(word uint64) int { return int(word & searchingMask) }

@@ -32,6 +32,7 @@ type runner struct {
 	held    atomicSlot               // the slot that it has, or nil; written by the runner, and by repay
 	flagged atomic.Uint64            // see budget.go
 	name    atomic.Pointer[taskName] // of the task that runs, or nil; written by the runner
+	strand  atomic.Pointer[strand]   // the innermost one that it drains; written by the runner
 	probe   atomic.Pointer[probe]    // of the innermost task on this stack that has a span; written by the runner
 
 	list       *runnerList // idle.parked or idle.surplus; this and the links under idle.mu
@@ -261,6 +262,9 @@ func (r *runner) exit() {
 		r.endChildren(0)
 		if r.stack.inBare {
 			r.count.panicked.inc()
+		}
+		if o := e.orders(); o != nil {
+			o.exited(r)
 		}
 		e.idle.mu.Lock()
 		e.idle.live--

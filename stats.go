@@ -209,6 +209,10 @@ func (e *Executor) sum() Stats {
 	e.inject.mu.Lock()
 	s.Submitted += e.inject.submitted
 	e.inject.mu.Unlock()
+	if o := e.orders(); o != nil {
+		accepted, _, _ := o.counts()
+		s.Submitted += accepted
+	}
 	return s
 }
 
@@ -238,6 +242,7 @@ func (e *Executor) Stats() Stats {
 	q.mu.Lock()
 	s.Queued = q.used - int(q.dead.Load())
 	s.Waiting = q.waiters.len
+	drains := q.drains
 	s.QueueLimit = q.limit
 	s.OldestAge = q.ages.Oldest(q.queue.pushed, q.queue.len, time.Since(epoch))
 	q.mu.Unlock()
@@ -248,6 +253,12 @@ func (e *Executor) Stats() Stats {
 	e.idle.mu.Unlock()
 	for _, slot := range slots {
 		s.QueuedLocal += slot.len()
+	}
+	if o := e.orders(); o != nil {
+		accepted, started, tickets := o.counts()
+		s.QueuedLocal = max(0, s.QueuedLocal-(tickets-drains)) // the drain of a strand is no task
+		s.Queued += int(accepted - started)
+		s.Waiting += o.waiting()
 	}
 	s.Queued = max(0, s.Queued+s.QueuedLocal)
 	s.QueuedLocal = min(s.QueuedLocal, s.Queued)

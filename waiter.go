@@ -11,6 +11,7 @@ type waiter struct {
 	own        bool          // a task of this executor waits: a drain does not refuse it
 	inTask     bool          // some task waits: it must not wait for a queue that stands still
 	listed     bool
+	order      *orderWait // of a Serial or Keyed, or nil
 	prev, next *waiter
 }
 

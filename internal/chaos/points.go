@@ -52,5 +52,8 @@ const (
 	L2Dropping               // Close has emptied the deques, and not the injector yet
 	L2Ending                 // the contexts are done, and runners do not end yet
 	L3Counted                // a child is counted by whoever starts it, and not claimed yet
+	Q1Ready                  // a strand is ready, and its entry not queued yet
+	Q1Popped                 // a task has left its strand, and does not run yet
+	Q3Accepted               // a task of a strand is counted, and nobody has looked whether the executor is closed
 	points                   // how many there are
 )

@@ -21,7 +21,7 @@ var _ = mirrors(map[string]string{
 	"injector.accept":        "9282f2f60702",
 	"injector.acceptOver":    "95cbb560c641",
 	"injector.refusal":       "1af4b0900741",
-	"injector.take":          "212f593a1278",
+	"injector.take":          "2ad3eeee9227",
 	"injector.free":          "413e7de9623b",
 	"injector.grant":         "70a73f5132ce",
 	"injector.unreserve":     "eeaa2702c9a2",
@@ -35,7 +35,7 @@ var _ = mirrors(map[string]string{
 	"Executor.reserve":       "88e035529d1b",
 	"Executor.requeue":       "1b730b37e68e",
 	"keeper.unstick":         "e588a566d418",
-	"Executor.closeInjector": "ae9fe32d6ae3",
+	"Executor.closeInjector": "00da8ab6fc19",
 	"wakeAll":                "cfc943527569",
 })
 

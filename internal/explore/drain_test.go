@@ -33,11 +33,11 @@ var _ = mirrors(map[string]string{
 	"forked.joinInPlace":   "1d43dce422b1",
 	"forked.joinElsewhere": "b71cd59b344d",
 	"Executor.checkQuiet":  "add140d636cd",
-	"Executor.quiescent":   "1bc8f7ea5ceb",
+	"Executor.quiescent":   "03c0c70ed0bc",
 	"Executor.awaitQuiet":  "49e8cc0bd6d6",
 	"Executor.Shutdown":    "e985c304a9e0",
 	"Executor.end":         "1f0e7780ccdd",
-	"Executor.sum":         "552ff213a4e6",
+	"Executor.sum":         "c36ef4b3dcfb",
 	"counters.addTo":       "674a728d1b6d",
 	"runner.bare":          "21251af0fcb1",
 })

@@ -46,7 +46,7 @@ var _ = mirrors(map[string]string{
 	"runner.enter":            "a4ac4a4b4626",
 	"runner.leave":            "78569a7dc087",
 	"runner.findSlot":         "f13f2fbb170f",
-	"Executor.retake":         "e326cb6a89e7",
+	"Executor.retake":         "51a22f01b237",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
 	"Executor.retakeBlocked":  "baaac3e1ce61",
@@ -56,7 +56,7 @@ var _ = mirrors(map[string]string{
 	"runner.takeGift":         "d74fff334764",
 	"runner.settle":           "b54eccc8c31e",
 	"runner.pushLocal":        "1f69b3669360",
-	"injector.overflow":       "b4f73e8d7314",
+	"injector.overflow":       "2752ea1ca899",
 	"runner.trim":             "d20a07e63081",
 })
 

@@ -1,0 +1,251 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// ordering is what the core knows of Serials and Keyeds. An executor has one as soon as it has one of those; a program
+// without them does not link what is behind it.
+type ordering interface {
+	counts() (accepted, started uint64, tickets int)
+	waiting() int          // submitters that wait for room
+	refuse(everybody bool) // the executor is closed
+	stop()                 // Close: what waits behind running tasks is dropped
+	exited(r *runner)      // r's task has called Goexit
+	relieve()              // nobody may be running, and no spare is left
+	tick()                 // the keeper's
+	awaits(p *promise, r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error)
+	canceled(p *promise) // p was claimed without its turn
+	claimed(p *promise)  // p starts
+}
+
+// orders returns the executor's ordering, or nil.
+func (e *Executor) orders() ordering {
+	if o := e.order.Load(); o != nil {
+		return *o
+	}
+	return nil
+}
+
+// orderBooks is what all Serials and Keyeds of an executor have in common.
+type orderBooks struct {
+	e     *Executor
+	cells [8]orderCell
+	next  atomic.Uint32 // which cell the next home gets
+	held  atomic.Int32  // submitters that wait for room
+
+	mu    sync.Mutex
+	rooms map[*room]struct{}          // in which somebody waits
+	waits map[*strand][]chan struct{} // tasks that wait for a task of the strand; closed if they are to run it themselves
+}
+
+// orderCell counts tasks of some Serials and Keyeds.
+type orderCell struct {
+	accepted atomic.Uint64
+	started  atomic.Uint64 // or canceled
+	tickets  atomic.Int64  // entries of strands that are queued
+	_        [104]byte
+}
+
+func (e *Executor) orderBooks() *orderBooks {
+	if e.order.Load() == nil {
+		var o ordering = &orderBooks{e: e, rooms: make(map[*room]struct{}), waits: make(map[*strand][]chan struct{})}
+		e.order.CompareAndSwap(nil, &o)
+	}
+	return e.orders().(*orderBooks)
+}
+
+func (b *orderBooks) counts() (accepted, started uint64, tickets int) {
+	for i := range b.cells { // what starts tasks first: accepted is never less
+		started += b.cells[i].started.Load()
+	}
+	for i := range b.cells {
+		accepted += b.cells[i].accepted.Load()
+		tickets += int(b.cells[i].tickets.Load())
+	}
+	return accepted, started, tickets
+}
+
+func (b *orderBooks) waiting() int { return int(b.held.Load()) }
+
+// list calls fn for each room in which somebody waits.
+func (b *orderBooks) list(fn func(*room)) {
+	b.mu.Lock()
+	rooms := make([]*room, 0, len(b.rooms))
+	for m := range b.rooms {
+		rooms = append(rooms, m)
+	}
+	b.mu.Unlock()
+	for _, m := range rooms {
+		fn(m)
+	}
+}
+
+func (b *orderBooks) refuse(everybody bool) {
+	b.list(func(m *room) {
+		m.settle(func(w *waiter) verdict {
+			if everybody || !w.own {
+				return verdictClosed
+			}
+			return verdictWait
+		})
+	})
+}
+
+func (b *orderBooks) stop() {
+	g := &b.e.registry
+	g.mu.Lock()
+	var draining []*strand
+	for r := g.first; r != nil; r = r.sibling {
+		for s := r.strand.Load(); s != nil; s = s.below.Load() {
+			draining = append(draining, s)
+		}
+	}
+	g.mu.Unlock()
+	for _, s := range draining {
+		s.stop(ErrClosed)
+	}
+}
+
+func (b *orderBooks) exited(r *runner) {
+	for s := r.strand.Load(); s != nil; {
+		below := s.below.Load()
+		s.rest()
+		s = below
+	}
+	r.strand.Store(nil)
+}
+
+// relieve helps tasks that wait, with no spare left, when every slot is held by a task that waits: those that wait
+// for room get it beyond the limit (I2), those that wait for a strand that is ready run it in place (W1).
+func (b *orderBooks) relieve() {
+	if !b.e.nobodyRuns() {
+		return
+	}
+	b.list(func(m *room) { m.pass() })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s, waits := range b.waits {
+		if !s.ready() {
+			continue
+		}
+		for _, wake := range waits {
+			close(wake)
+		}
+		delete(b.waits, s)
+	}
+}
+
+// tick lets tasks pass that wait for room in something that has stood still (I2).
+func (b *orderBooks) tick() {
+	b.list(func(m *room) {
+		m.mu.Lock()
+		if m.waiters.inTask == 0 || m.moved.Load() != m.seen {
+			m.seen, m.still = m.moved.Load(), 0
+		} else {
+			m.still++
+		}
+		pass := m.still >= stillTicks
+		m.mu.Unlock()
+		if pass {
+			m.pass()
+		}
+	})
+}
+
+// ready reports whether somebody could drain the strand.
+func (s *strand) ready() bool {
+	s.home.mu.Lock()
+	defer s.home.mu.Unlock()
+	return s.state == strandReady
+}
+
+// drains reports whether a task of the strand that is tells is on r's stack. r is nil outside of tasks.
+func (r *runner) drains(is func(*strand) bool) bool {
+	if r == nil {
+		return false
+	}
+	for s := r.strand.Load(); s != nil; s = s.below.Load() {
+		if is(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaits is runner.await for a task of a strand, which runs in its turn and not in place. Only where nobody else could
+// run it, with no spare left, the waiter drains the strand up to it (W1).
+func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error) {
+	s, early := p.strand, p.parent.Done()
+	if r.drains(func(other *strand) bool { return other == s }) && p.phase.Load() != promiseDone {
+		return false, ErrSelfWait
+	}
+	if r == nil || r.e != b.e {
+		return r.await(ctx, at.c, early)
+	}
+	for {
+		stuck := false
+		wake := b.join(s)
+		r.lendWhile(func() {
+			if b.e.nobodyRuns() && s.ready() { // pairs with relieve
+				stuck = true
+				return
+			}
+			select {
+			case <-at.c:
+			case <-early:
+				canceled = true
+			case <-wake:
+				stuck = true
+			case <-ctx.Done():
+				err = errorOf(ctx)
+			}
+		})
+		b.leave(s, wake)
+		if !stuck {
+			return canceled, err
+		}
+		s.help(r, p)
+		if p.phase.Load() == promiseDone {
+			<-at.c
+			return false, nil
+		}
+	}
+}
+
+// join lists a task that waits for a task of the strand.
+func (b *orderBooks) join(s *strand) chan struct{} {
+	wake := make(chan struct{})
+	b.mu.Lock()
+	b.waits[s] = append(b.waits[s], wake)
+	b.mu.Unlock()
+	return wake
+}
+
+func (b *orderBooks) leave(s *strand, wake chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waits := slices.DeleteFunc(b.waits[s], func(c chan struct{}) bool { return c == wake })
+	if b.waits[s] = waits; len(waits) == 0 {
+		delete(b.waits, s)
+	}
+}
+
+// help drains the strand in place, up to the task that r waits for, if nobody does.
+func (s *strand) help(r *runner, p *promise) {
+	s.home.mu.Lock()
+	drain := s.state == strandReady && !p.dead()
+	if drain {
+		s.state = strandDraining
+	}
+	s.home.mu.Unlock()
+	if drain {
+		r.inPlace(func() { s.work(r, p) })
+	}
+}
+
+func (b *orderBooks) canceled(p *promise) { p.strand.canceled() }
+func (b *orderBooks) claimed(p *promise)  { p.strand.home.started() }

@@ -1,0 +1,430 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
+	"github.com/seed-97bda89a/executor/internal/crash"
+)
+
+// Tasks in order. A strand is a queue of tasks that run one at a time: a Serial has one, a Keyed one for each key. When it
+// gets its first task it puts one entry into the executor's queues; whoever takes that drains the strand: it runs the
+// tasks in order, and after some puts the entry back, at the end of the injector. The drain is no task, it is not counted,
+// and its entry has no place in the bound: so it is always there, also when the queue is full.
+//
+//	Q1 A strand is asleep (nothing queued, nobody drains it), ready (its entry is in a queue) or draining (by one runner).
+//	   It changes only under its home's lock. So its tasks run one at a time, in the order in which they were appended.
+//	Q2 Of the tasks that wait in the strands of a Serial or Keyed there are never more than its limit, or twice that
+//	   for tasks that can not wait (as I2). Whoever starts or cancels a task gives its place back, once.
+//	Q3 A task is counted as accepted before it is looked whether the executor is closed, and before it can run (as L1, L2).
+
+const (
+	strandAsleep   = 0
+	strandReady    = 1
+	strandDraining = 2
+
+	drainTasks = 16 // how many tasks of a strand run before others go first
+	spareBeads = 64 // how many free beads a strand's home keeps
+	deadBeads  = 16 // how many canceled tasks may be left in a strand, or half of it
+)
+
+// strand is one queue of tasks that run one at a time.
+type strand struct {
+	origin     // of its entry: the job is the strand, or what embeds it
+	home       *strandHome
+	head, tail *bead
+	len, lost  int32 // tasks queued; those of them that were canceled, about
+	state      uint8
+	ticket     bool                   // its entry is in a queue; it may be one that is not needed any more
+	below      atomic.Pointer[strand] // what the same runner drains below on its stack
+}
+
+// bead is a task on a strand.
+type bead struct {
+	entry
+	next *bead
+}
+
+// strandHome is what strands share: the lock, and where their tasks are counted.
+type strandHome struct {
+	mu     sync.Mutex
+	e      *Executor
+	room   *room
+	cell   *orderCell
+	owner  strandOwner // or nil
+	spare  *bead
+	spares int
+}
+
+// strandOwner is told, under the lock, when a strand has become empty and its entry is gone.
+type strandOwner interface{ emptied(s *strand) }
+
+func (h *strandHome) init(e *Executor, room *room) {
+	books := e.orderBooks()
+	h.e, h.room = e, room
+	h.cell = &books.cells[books.next.Add(1)%uint32(len(books.cells))]
+	if room.books == nil {
+		room.books = books
+		room.limit.Store(int64(e.inject.limit))
+	}
+}
+
+func (s *strand) init(h *strandHome, j job) { s.home, s.job, s.drain = h, j, true }
+
+// orderedBare returns the entry of a bare task that is submitted with ctx, and the calling goroutine's runner, if
+// ctx names it and it is one of e.
+func (e *Executor) orderedBare(ctx context.Context, fn func(context.Context)) (*runner, entry) {
+	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
+		fn = e.probeFor(ctx, tc.parent, tc.r, tc.traced(), true).bare(fn)
+		return tc.r, entry{fn: fn, of: &tc.origin}
+	}
+	parent := e.parentOf(ctx)
+	r := e.runnerOf(ctx)
+	e.meetContext(r, parent)
+	o := e.inject.originOf(parent)
+	return r, entry{fn: e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn), of: o}
+}
+
+// refusedBare counts a refusal, and lets go of the parent: nothing may come any more that would.
+func (e *Executor) refusedBare(en entry, err error) error {
+	if err != nil {
+		e.inject.recent.CompareAndSwap(en.of, nil)
+	}
+	return e.rejected(err)
+}
+
+// newOrdered makes the future of a task on a strand.
+func newOrdered[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error)) (*runner, *Future[T]) {
+	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
+	e.meetContext(r, parent)
+	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
+	f.job = f
+	return r, f
+}
+
+// enter takes a place and counts a task as accepted, if it need not wait and is not refused.
+func (h *strandHome) enter(own bool) bool {
+	if !h.room.take() {
+		return false
+	}
+	if h.enroll(own) {
+		return true
+	}
+	h.room.give()
+	h.e.checkQuiet() // somebody may have seen the task that is none
+	return false
+}
+
+// enroll counts a task, unless the executor is closed (Q3).
+func (h *strandHome) enroll(own bool) bool {
+	h.cell.accepted.Add(1)
+	chaos.At(chaos.Q3Accepted)
+	if h.e.refuses(own) {
+		h.cell.accepted.Add(^uint64(0))
+		return false
+	}
+	return true
+}
+
+// refuses reports whether the executor takes no more tasks, of its own tasks or of others.
+func (e *Executor) refuses(own bool) bool {
+	word := e.word.Load()
+	return word&stopping != 0 || word&draining != 0 && !own
+}
+
+// append queues a task, and reports whether the caller has to launch the strand. Caller holds the home's lock.
+func (s *strand) append(en entry, p *promise) (launch bool) {
+	h := s.home
+	if p != nil {
+		p.strand = s
+	}
+	b := h.spare
+	if b != nil {
+		h.spare = b.next
+		h.spares--
+	} else {
+		b = new(bead)
+	}
+	b.entry, b.next = en, nil
+	if s.tail != nil {
+		s.tail.next = b
+	} else {
+		s.head = b
+	}
+	s.tail = b
+	s.len++
+	return s.wants()
+}
+
+// wants makes an idle strand with tasks ready, and reports whether its entry has to be queued for that. Caller
+// holds the home's lock (Q1).
+func (s *strand) wants() bool {
+	if s.state != strandAsleep || s.head == nil {
+		return false
+	}
+	s.state = strandReady
+	queued := s.ticket
+	s.ticket = true
+	return !queued
+}
+
+// launch queues the entry of a strand that is ready: on the own deque of r, the calling goroutine's runner, if it can be
+// there, else in the injector.
+func (s *strand) launch(r *runner) {
+	e := s.home.e
+	s.home.cell.tickets.Add(1)
+	chaos.At(chaos.Q1Ready)
+	en := entry{of: &s.origin}
+	if r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
+		r.slot.push(en)
+	} else {
+		e.inject.addDrain(en)
+	}
+	e.notify()
+	if e.denied.Load() {
+		s.home.room.books.relieve()
+	}
+}
+
+// pop takes the first task off a strand. Without one the strand falls asleep. Caller drains it.
+func (s *strand) pop() (en entry, ok bool) {
+	h := s.home
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := s.head
+	if b == nil {
+		s.sleep()
+		return entry{}, false
+	}
+	s.head = b.next
+	if s.head == nil {
+		s.tail = nil
+	}
+	s.len--
+	en = b.entry
+	if en.dead() {
+		s.lost--
+	}
+	h.free(b)
+	return en, true
+}
+
+// sleep is what becomes of a strand without tasks. Caller holds the home's lock.
+func (s *strand) sleep() {
+	s.state = strandAsleep
+	if s.home.owner != nil && !s.ticket {
+		s.home.owner.emptied(s)
+	}
+}
+
+func (h *strandHome) free(b *bead) {
+	*b = bead{}
+	if h.spares < spareBeads {
+		b.next, h.spare = h.spare, b
+		h.spares++
+	}
+}
+
+// execute drains the strand, unless a waiter does.
+func (s *strand) execute(r *runner) {
+	h := s.home
+	h.cell.tickets.Add(-1)
+	h.mu.Lock()
+	s.ticket = false
+	drain := s.state == strandReady
+	if drain {
+		s.state = strandDraining
+	} else if s.state == strandAsleep {
+		s.sleep()
+	}
+	h.mu.Unlock()
+	if drain {
+		s.work(r, nil)
+	}
+}
+
+// work runs tasks of the strand on r until others should go first, or the awaited one has been claimed.
+func (s *strand) work(r *runner, awaited *promise) {
+	below := r.strand.Load()
+	s.below.Store(below)
+	r.strand.Store(s)
+	start, more := time.Since(epoch), true
+	for n := 1; more; n++ {
+		en, ok := s.pop()
+		if !ok {
+			r.strand.Store(below) // the strand may be another key's by now
+			return
+		}
+		chaos.At(chaos.Q1Popped)
+		r.ordered(s.home, en)
+		switch {
+		case awaited != nil:
+			more = !awaited.dead()
+		case r.mustLeave():
+			more = false
+		case n&(n-1) == 0: // the clock is read after the first, second, fourth and so on
+			more = n < drainTasks && time.Since(epoch)-start < r.e.cfg.budget
+			if !more && !r.e.othersWait(r.slot) {
+				n, start, more = 0, time.Since(epoch), true
+			}
+		}
+	}
+	r.strand.Store(below)
+	s.rest()
+}
+
+// mustLeave does what a runner does between two tasks, and reports whether it has to do more than that.
+func (r *runner) mustLeave() bool {
+	r.boundary()
+	return r.slot == nil || r.slot.leaves()
+}
+
+// rest ends a drain: what is left waits for its next turn.
+func (s *strand) rest() {
+	h := s.home
+	h.mu.Lock()
+	s.state = strandAsleep
+	launch := s.wants()
+	if s.state == strandAsleep {
+		s.sleep()
+	}
+	h.mu.Unlock()
+	if launch {
+		s.launch(nil)
+	}
+}
+
+// ordered runs one task of a strand.
+func (r *runner) ordered(h *strandHome, en entry) {
+	if en.fn == nil {
+		en.of.job.execute(r) // whoever claims it gives its place back
+		return
+	}
+	h.started()
+	if r.stack.depth == 0 && !r.stack.inBare {
+		r.bare(en.fn, en.of.parent)
+		return
+	}
+	r.bareInPlace(en.fn, en.of.parent)
+}
+
+// bareInPlace runs a bare task on the stack of another one, which waits for a task behind it on its strand.
+func (r *runner) bareInPlace(fn func(context.Context), parent context.Context) {
+	if err := r.refuses(parent); err != nil {
+		r.count.cancel(err)
+		return
+	}
+	fr, ctx, returned := r.enterFrame(), r.contextFor(parent), false
+	defer func() {
+		var value any
+		if !returned {
+			value = recover()
+		}
+		if value != nil {
+			if r.e.cfg.onPanic == nil || crash.Marked(ctx) {
+				crashWith(value)
+			}
+			r.e.cfg.onPanic(ctx, r.panicked(value))
+		}
+		r.leaveFrame(fr)
+		if returned {
+			r.count.completed.inc()
+		} else {
+			r.count.panicked.inc()
+		}
+	}()
+	fn(ctx)
+	returned = true
+}
+
+// crashWith ends the process, as a panic does that nobody may recover from.
+func crashWith(value any) {
+	p := asPanicError(value)
+	go func() { panic(&crashError{p}) }()
+	select {}
+}
+
+// crashError prints the stack of the task too.
+type crashError struct{ p *PanicError }
+
+func (c *crashError) Error() string { return c.p.Error() + "\n\n" + string(c.p.Stack) }
+
+// started gives back the place of a task that starts or is canceled (Q2).
+func (h *strandHome) started() {
+	h.cell.started.Add(1)
+	h.room.give()
+}
+
+// canceled accounts for a task that was canceled without its turn. The dead ones are swept when they are many.
+func (s *strand) canceled() {
+	h := s.home
+	h.mu.Lock()
+	if s.lost++; s.lost > deadBeads && s.lost > s.len/2 {
+		s.sweep()
+	}
+	h.mu.Unlock()
+	h.started()
+}
+
+// sweep takes dead tasks off the strand. Caller holds the home's lock.
+func (s *strand) sweep() {
+	s.lost, s.tail = 0, nil
+	link := &s.head
+	for b := s.head; b != nil; {
+		next := b.next
+		if b.fn == nil && b.of.job.dead() {
+			*link = next
+			s.len--
+			s.home.free(b)
+		} else {
+			s.tail, link = b, &b.next
+		}
+		b = next
+	}
+}
+
+// drop is for Close: it cancels what is queued, with the entry.
+func (s *strand) drop(e *Executor, err error) bool {
+	h := s.home
+	h.cell.tickets.Add(-1)
+	h.mu.Lock()
+	s.ticket = false
+	first := s.detach()
+	if s.state != strandDraining {
+		s.sleep()
+	}
+	h.mu.Unlock()
+	h.cancel(first, err)
+	return true
+}
+
+// stop is for Close: it cancels what waits behind a task that runs.
+func (s *strand) stop(err error) {
+	s.home.mu.Lock()
+	first := s.detach()
+	s.home.mu.Unlock()
+	s.home.cancel(first, err)
+}
+
+// detach takes all tasks off the strand. Caller holds the home's lock.
+func (s *strand) detach() *bead {
+	first := s.head
+	s.head, s.tail, s.len, s.lost = nil, nil, 0, 0
+	return first
+}
+
+func (h *strandHome) cancel(first *bead, err error) {
+	for b := first; b != nil; b = b.next {
+		if b.fn != nil {
+			h.started()
+		}
+		b.entry.drop(h.e, err)
+	}
+}
+
+func (s *strand) dead() bool   { return false }
+func (s *strand) left(*runner) {}
