@@ -165,7 +165,7 @@ type errorf string
 
 func (e errorf) Error() string { return string(e) }
 
-// A collected link must not touch a channel of a bubble from outside: that is fatal. Mutant: leave out inBubble.
+// A collected link must not touch a channel of a bubble from outside: that is fatal. Mutant: take no bubble for one.
 func TestContext_LinksInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, err := New(WithSlots(1))

@@ -53,6 +53,7 @@ type Executor struct {
 	quiet    quiet
 	order    atomic.Pointer[ordering] // what Serials and Keyeds need, once there is one
 	life     life
+	errands  errands
 
 	debug debugger
 

@@ -19,6 +19,9 @@ var raceDetector = func() bool {
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }()
 
+// NameOf returns the name that an executor has got.
+func NameOf(e *Executor) string { return e.name }
+
 // Validate is validate, for tests outside of the package.
 func Validate(e *Executor) error { return validate(e) }
 

@@ -164,7 +164,9 @@ func (r *runner) orphan(depth int) {
 }
 
 func (e *Executor) logOrphan(p *PanicError) {
-	e.cfg.log.Error("executor: a forked child that nobody joined panicked", "executor", e.name, "err", p)
+	e.errand(func() {
+		e.cfg.log.Error("executor: a forked child that nobody joined panicked", "executor", e.name, "err", p)
+	})
 }
 
 func (r *runner) openFork(n *forkNode) {

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"runtime/metrics"
 	"runtime/pprof"
 	"time"
@@ -27,6 +28,8 @@ type keeper struct {
 	used     time.Duration // processor time of the process at the last tick
 	usedAt   time.Time
 	reported time.Time // when the stall handler was last called
+
+	closing bool // a goroutine waits for the end, for nobody else may
 
 	quota    *time.Timer // non-nil while it looks at the CPU quota, see sizing.go
 	thinning *time.Timer // non-nil until runners are ended that a resize made superfluous
@@ -98,6 +101,10 @@ func (k *keeper) main() {
 		word := e.word.Load() // first: what was asked for before the end is started, and ends
 		k.startRunners()
 		e.debug.launch()
+		if e.life.abandoned.Load() && !k.closing {
+			k.closing = true
+			go func() { _ = e.end(context.Background(), nil) }()
+		}
 		if word&ended != 0 {
 			if k.timer != nil {
 				k.timer.Stop()

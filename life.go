@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,10 +21,13 @@ import (
 
 // life is the state of ending.
 type life struct {
-	mu       sync.Mutex
-	resizing sync.Mutex
-	ending   bool          // somebody waits for the drain, or has
-	done     chan struct{} // closed when the executor has ended
+	resizing  sync.Mutex
+	abandoned atomic.Bool   // a Shutdown did not wait any longer: the keeper starts the goroutine that does
+	ending    atomic.Bool   // somebody runs finish
+	done      chan struct{} // closed when the executor has ended
+
+	mu   sync.Mutex
+	seen map[*runner]seen // what ran when Shutdown was called
 }
 
 // quiet holds those who wait for a moment in which nothing is in flight.
@@ -106,7 +108,16 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 	e.quiet.mu.Unlock()
 	chaos.At(chaos.L1Wanted)
 	e.checkQuiet()
-	_, err := currentRunner(context.Background()).await(ctx, c, nil) // a task of another executor, perhaps
+	var err error
+	select {
+	case <-c:
+	case <-ctx.Done():
+		select {
+		case <-c: // both: it is over
+		default:
+			err = errorOf(ctx)
+		}
+	}
 	e.quiet.mu.Lock()
 	delete(e.quiet.waiters, c)
 	e.quiet.mu.Unlock()
@@ -115,62 +126,81 @@ func (e *Executor) awaitQuiet(ctx context.Context) error {
 }
 
 // Quiesce waits for a moment in which nothing is queued, running or waiting for room, and returns nil,
-// or ctx's error. The executor stays open. Under steady load there may be no such moment.
+// or ctx's error. The executor stays open. Under steady load there may be no such moment. A task of the same executor
+// gets ErrInTask; a task of another one lends its slot meanwhile.
 func (e *Executor) Quiesce(ctx context.Context) error {
 	if err := e.valid(ctx, false); err != nil {
 		return err
 	}
 	caller := currentRunner(ctx)
-	if e.own(caller) != nil {
+	if e.runsIn(caller) {
 		return ErrInTask
 	}
 	if e.visits(caller, "Quiesce", e.quiescent) {
 		return nil
 	}
-	return e.awaitQuiet(ctx)
+	var err error
+	caller.lendWhile(func() { err = e.awaitQuiet(ctx) })
+	return err
 }
 
 // Shutdown refuses new work, lets everything that was accepted finish, and ends the executor. While it
-// drains, tasks of this executor may still submit, fork and wait. If ctx is done first it goes on as
-// Close does and returns ctx's error. Calling it again, also at the same time, is harmless; a task of
-// the same executor gets ErrInTask.
+// drains, tasks of this executor may still submit, fork and wait. It returns nil when nothing of the executor is left.
+//
+// If ctx is done first, it drops what is queued (with ErrClosed), ends the contexts of tasks, and returns at once with an
+// error that matches ctx's and holds an *UnfinishedError. The tasks that still run end by themselves, and the last one ends
+// the executor; Close, or another Shutdown, waits for that. Until then its name stays taken, and its counters go on.
+//
+// Calling it again, also at the same time, is harmless. It may be called from anywhere, callbacks of OpenTelemetry, loggers
+// and stall handlers included, for it does not wait for code that is not the executor's. Only in a task of the same executor,
+// which would wait for itself, it is ErrInTask: inside OnThread too, and in a panic handler. A task of another executor
+// lends its slot meanwhile.
 func (e *Executor) Shutdown(ctx context.Context) error {
 	if err := e.valid(ctx, false); err != nil {
 		return err
 	}
 	caller := currentRunner(ctx)
-	if e.own(caller) != nil {
+	if e.runsIn(caller) {
 		return ErrInTask
 	}
 	if e.visits(caller, "Shutdown", e.over) {
 		return nil
 	}
 	e.closeInjector(false)
-	err := e.end(ctx)
+	if ctx.Done() != nil {
+		e.observe()
+	}
+	err := e.end(ctx, caller)
 	if err != nil {
-		e.stop()
-		_ = e.end(context.Background())
+		err = fmt.Errorf("%w; %w", err, e.abandon())
 	}
 	return err
 }
 
-// Close refuses new work, cancels the contexts of tasks, drops queued tasks (their error is ErrClosed)
-// and waits for the running ones. Calling it again, also at the same time, is harmless; a task of the
-// same executor gets ErrInTask.
+// Close refuses new work, ends the contexts of tasks, drops queued tasks (their error is ErrClosed)
+// and waits for the running ones; it returns nil then. Calling it again, also at the same time, is harmless. As
+// Shutdown it may be called from anywhere but a task of the same executor, which gets ErrInTask.
 func (e *Executor) Close() error {
 	if err := e.missing(); err != nil {
 		return err
 	}
 	caller := currentRunner(context.Background())
-	if e.own(caller) != nil {
+	if e.runsIn(caller) {
 		return ErrInTask
 	}
 	if e.visits(caller, "Close", e.over) {
 		return nil
 	}
-	e.closeInjector(true)
 	e.stop()
-	return e.end(context.Background())
+	return e.end(context.Background(), caller)
+}
+
+// runsIn reports whether the caller is a task of this executor, whose runner is given, or a goroutine of OnThread in one.
+func (e *Executor) runsIn(r *runner) bool {
+	if r == nil {
+		return threads.executor() == e
+	}
+	return r.e == e
 }
 
 // closeInjector makes the injector refuse outsiders, or everybody, and those who wait for room.
@@ -190,7 +220,7 @@ func (e *Executor) closeInjector(everybody bool) {
 	e.checkQuiet()
 }
 
-// stop cancels the tasks' contexts and drops what is queued. Forked children and yielded runners go on:
+// stop refuses everybody, cancels the tasks' contexts and drops what is queued. Forked children and yielded runners go on:
 // they belong to tasks that run.
 func (e *Executor) stop() {
 	e.closeInjector(true)
@@ -261,31 +291,41 @@ func (e *Executor) visits(r *runner, call string, done func() bool) bool {
 	return true
 }
 
-// end waits until nothing is in flight, then ends every goroutine of the executor and waits for them.
-func (e *Executor) end(ctx context.Context) error {
-	select {
-	case <-e.life.done:
+// end waits until nothing is in flight, then ends every goroutine of the executor and waits for them. It fails if ctx is
+// done first. A task of another executor lends its slot meanwhile.
+func (e *Executor) end(ctx context.Context, caller *runner) (err error) {
+	if closed(e.life.done) {
 		return nil
-	default:
 	}
-	if err := e.awaitQuiet(ctx); err != nil {
-		select {
-		case <-e.life.done: // somebody else ended it meanwhile
-			return nil
-		default:
-			return err
+	caller.lendWhile(func() {
+		if err = e.awaitQuiet(ctx); err != nil {
+			if closed(e.life.done) { // somebody else ended it meanwhile
+				err = nil
+			}
+			return
 		}
+		if e.life.ending.CompareAndSwap(false, true) {
+			e.finish()
+			close(e.life.done)
+		}
+		<-e.life.done // soon: nobody else's code runs any more
+	})
+	return err
+}
+
+// abandon drops what is queued, and leaves the end of the executor to its last task.
+func (e *Executor) abandon() *UnfinishedError {
+	before := e.outside.canceled.Load()
+	e.stop()
+	dropped := e.outside.canceled.Load() - before
+	if e.quiescent() {
+		_ = e.end(context.Background(), nil)
+	} else if e.life.abandoned.CompareAndSwap(false, true) {
+		e.keeper.poke()
 	}
-	e.life.mu.Lock()
-	first := !e.life.ending
-	e.life.ending = true
-	e.life.mu.Unlock()
-	if first {
-		e.finish()
-		close(e.life.done)
-	}
-	<-e.life.done
-	return nil
+	u := e.unfinished()
+	u.Dropped = int(dropped)
+	return u
 }
 
 // finish runs once, when nothing is in flight and nothing can be submitted.
@@ -306,128 +346,13 @@ func (e *Executor) finish() {
 	}
 	e.inject.purge()
 	e.sizer.reader.Close()
-	if err := e.metrics(); err != nil {
-		e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
-	}
+	e.errand(func() { // it may wait for somebody else's callback
+		if err := e.metrics(); err != nil {
+			e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
+		}
+	})
+	e.life.mu.Lock()
+	e.life.seen = nil
+	e.life.mu.Unlock()
 	names.give(e.name)
 }
-
-// Resize fixes the number of slots from now on, 1 to 4096; 0 follows the CPU quota again. More slots
-// serve waiting tasks at once. Fewer take effect as the tasks on them end; what is queued there moves
-// to the injector. It returns ErrClosed after the end.
-func (e *Executor) Resize(slots int) error {
-	if err := e.missing(); err != nil {
-		return err
-	}
-	if slots != 0 {
-		if err := checkSlots("Resize", slots); err != nil {
-			return err
-		}
-	}
-	if !e.setSize(slots, "Resize") {
-		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
-	}
-	return nil
-}
-
-// resize makes n the number of slots that are not to be retired. It reports false after the end. Caller
-// holds life.resizing.
-func (e *Executor) resize(n int) bool {
-	e.idle.mu.Lock()
-	if e.word.Load()&ended != 0 {
-		e.idle.mu.Unlock()
-		return false
-	}
-	before := e.slotCount()
-	switch have := e.slotCount(); {
-	case n > have:
-		e.grow(n - have)
-	case n < have:
-		e.shrink(have - n)
-	}
-	e.size.Store(int32(n))
-	if n < before && e.idle.live > n {
-		e.idle.extra = true
-		e.keeper.poke() // it has the timers: the caller may be in another bubble
-	}
-	e.idle.mu.Unlock()
-	for ; n > before && e.hasWork(); n-- {
-		e.notify()
-	}
-	return true
-}
-
-// thin ends runners beyond the slots that sleep without a timer, because there were more slots when they parked.
-func (e *Executor) thin() {
-	e.idle.mu.Lock()
-	extra := e.unlist(e.idle.live - e.slotCount())
-	e.idle.mu.Unlock()
-	endRunners(extra)
-}
-
-// unlist takes up to n parked runners off the list: they count as living no more. Caller holds idle.mu, and calls
-// endRunners after releasing it.
-func (e *Executor) unlist(n int) (gone []*runner) {
-	for ; n > 0 && e.idle.parked.top != nil; n-- {
-		gone = append(gone, e.idle.parked.pop())
-		e.idle.live--
-	}
-	return gone
-}
-
-func endRunners(unlisted []*runner) {
-	for _, r := range unlisted {
-		r.token <- nil
-	}
-}
-
-// grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
-func (e *Executor) grow(n int) {
-	for _, s := range e.idle.slots {
-		if n > 0 && s.loan == nil && s.retire.Load() {
-			s.retire.Store(false)
-			n--
-		}
-	}
-	slots := slices.Clone(e.idle.slots)
-	for range n {
-		s := &slot{}
-		slots = append(slots, s)
-		e.pushFree(s)
-	}
-	e.setSlots(slots)
-}
-
-// shrink retires n slots: free ones at once, others at their holder's next boundary. Caller holds
-// idle.mu.
-func (e *Executor) shrink(n int) {
-	gone := make(map[*slot]bool)
-	for n > 0 && len(e.idle.free) > 0 {
-		gone[e.popFree()] = true
-		n--
-	}
-	e.setSlots(slices.DeleteFunc(slices.Clone(e.idle.slots), func(s *slot) bool { return gone[s] }))
-	for _, s := range e.idle.slots {
-		if n > 0 && s.loan == nil && !s.retire.Load() {
-			s.retire.Store(true)
-			n--
-		}
-	}
-}
-
-// dropSlot removes a slot that nobody holds and whose deque is empty. Caller holds idle.mu.
-func (e *Executor) dropSlot(s *slot) {
-	slots := slices.Clone(e.idle.slots)
-	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
-	if s.loan != nil {
-		e.idle.lent--
-	}
-}
-
-func (e *Executor) setSlots(slots []*slot) {
-	e.idle.slots = slots
-	e.slots.Store(&slots)
-}
-
-// leaves reports whether the slot's holder has to give it up at this boundary.
-func (s *slot) leaves() bool { return s.retire.Load() || s.loan != nil && s.loan.over() }

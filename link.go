@@ -1,11 +1,12 @@
 package executor
 
 import (
-	"bytes"
 	"context"
 	"runtime"
 	"sync"
 	"weak"
+
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 // link is a context that is canceled with a source, the parent of tasks, or by Close, whichever is first. All tasks
@@ -25,13 +26,6 @@ type link struct {
 	cancel          context.CancelCauseFunc
 	ended           func()   // cancels ctx with the source; only if that has a Done of its own
 	watcher         *watcher // the goroutine that calls it
-}
-
-// inBubble reports whether the calling goroutine is in a synctest bubble. It takes a microsecond.
-func inBubble() bool {
-	var buf [128]byte
-	header, _, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte("\n"))
-	return bytes.Contains(header, []byte("synctest bubble"))
 }
 
 func newLink(source context.Context) *link {
@@ -109,7 +103,7 @@ func (t *linkTable) of(parent context.Context) *link {
 		source = c
 	}
 	l = newLink(source)
-	bubble := l.watcher != nil && inBubble()
+	bubble := l.watcher != nil && goid.Bubbled()
 	if closed(done) { // contexts that ended before somebody asked share one channel, but not their causes
 		return l
 	}

@@ -99,7 +99,7 @@ func WithSlots(n int) Option {
 
 // WithQuotaRounding sets how a CPU quota, 1.5 say, becomes a number of slots. The result is kept between
 // 1 and the lower of GOMAXPROCS and 4096. round is called by New and by Resize(0), and about once a
-// second while tasks run, on a goroutine of the executor: it must be quick and must not panic. Without a
+// second while tasks run, on a goroutine of its own: it must be quick and must not panic. Without a
 // quota, and with WithSlots, it is not called. Default: math.Floor, for slots above the quota get no more
 // done, they spend it early and the kernel then stops the whole process for the rest of a period.
 func WithQuotaRounding(round func(cpus float64) int) Option {
@@ -182,8 +182,8 @@ func WithStallDetection(on bool) Option {
 // wait: blocked outside of Blocking, computing past the budget without a Checkpoint, or blocked in any
 // way when no spare is left to stand in. It takes about two budgets until a task is reported: one until
 // it is asked to yield, and one in which it does not. The handler gets the stack of the oldest, to find
-// the line to change. It runs on a goroutine of its own, one call at a time. Shutdown and Close wait for
-// it, so it must not call them; a panic in it crashes the process. Printing the stack stops the world for
+// the line to change. It runs on a goroutine of its own, one call at a time, and may take its time and call anything:
+// Shutdown and Close do not wait for it. A panic in it crashes the process. Printing the stack stops the world for
 // a moment. Default: none.
 func WithOnStall(h func(StallInfo)) Option {
 	return option(func(c *config) {
@@ -206,9 +206,9 @@ func WithPanicHandler(h func(ctx context.Context, p *PanicError)) Option {
 	})
 }
 
-// WithLogger sets where rare events go: panics nobody waits for, changes of size. The handler is called on
-// goroutines of the executor, also on the one that starts runners, so it must not wait for this executor:
-// not submit to it with Go, not wait for its tasks. Default: nowhere.
+// WithLogger sets where rare events go: panics nobody waits for, changes of size, slots lent. The handler is called by
+// New and Resize, and else on a goroutine of its own, one record after another; beyond 64 that wait for a slow handler
+// records are lost. So it may take its time and call anything: Shutdown and Close do not wait for it. Default: nowhere.
 func WithLogger(l *slog.Logger) Option {
 	return option(func(c *config) {
 		if l == nil {

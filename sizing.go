@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -182,7 +183,12 @@ func (e *Executor) apply(s Sizing, instead *sized) bool {
 	}
 	e.life.resizing.Unlock()
 	if ok && (before == nil || before.Sizing != s) {
-		e.cfg.log.Info("executor: sized", "executor", e.name, "slots", s.Slots, "reason", s.Reason)
+		tell := func() { e.cfg.log.Info("executor: sized", "executor", e.name, "slots", s.Slots, "reason", s.Reason) }
+		if instead == nil {
+			tell() // on the goroutine that called New or Resize
+		} else {
+			e.errand(tell)
+		}
 	}
 	return ok
 }
@@ -218,5 +224,130 @@ func (k *keeper) quotaTick() {
 
 // sizeAgain decides anew, instead of before.
 func (e *Executor) sizeAgain(before *sized) {
-	e.apply(e.sizer.decide(e.cfg.round, false), before)
+	decide := func() { e.apply(e.sizer.decide(e.cfg.round, false), before) }
+	if e.cfg.round == nil {
+		decide()
+	} else {
+		e.errand(decide)
+	}
 }
+
+// Resize fixes the number of slots from now on, 1 to 4096; 0 follows the CPU quota again. More slots
+// serve waiting tasks at once. Fewer take effect as the tasks on them end; what is queued there moves
+// to the injector. It returns ErrClosed after the end.
+func (e *Executor) Resize(slots int) error {
+	if err := e.missing(); err != nil {
+		return err
+	}
+	if slots != 0 {
+		if err := checkSlots("Resize", slots); err != nil {
+			return err
+		}
+	}
+	if !e.setSize(slots, "Resize") {
+		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
+	}
+	return nil
+}
+
+// resize makes n the number of slots that are not to be retired. It reports false after the end. Caller
+// holds life.resizing.
+func (e *Executor) resize(n int) bool {
+	e.idle.mu.Lock()
+	if e.word.Load()&ended != 0 {
+		e.idle.mu.Unlock()
+		return false
+	}
+	before := e.slotCount()
+	switch have := e.slotCount(); {
+	case n > have:
+		e.grow(n - have)
+	case n < have:
+		e.shrink(have - n)
+	}
+	e.size.Store(int32(n))
+	if n < before && e.idle.live > n {
+		e.idle.extra = true
+		e.keeper.poke() // it has the timers: the caller may be in another bubble
+	}
+	e.idle.mu.Unlock()
+	for ; n > before && e.hasWork(); n-- {
+		e.notify()
+	}
+	return true
+}
+
+// thin ends runners beyond the slots that sleep without a timer, because there were more slots when they parked.
+func (e *Executor) thin() {
+	e.idle.mu.Lock()
+	extra := e.unlist(e.idle.live - e.slotCount())
+	e.idle.mu.Unlock()
+	endRunners(extra)
+}
+
+// unlist takes up to n parked runners off the list: they count as living no more. Caller holds idle.mu, and calls
+// endRunners after releasing it.
+func (e *Executor) unlist(n int) (gone []*runner) {
+	for ; n > 0 && e.idle.parked.top != nil; n-- {
+		gone = append(gone, e.idle.parked.pop())
+		e.idle.live--
+	}
+	return gone
+}
+
+func endRunners(unlisted []*runner) {
+	for _, r := range unlisted {
+		r.token <- nil
+	}
+}
+
+// grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
+func (e *Executor) grow(n int) {
+	for _, s := range e.idle.slots {
+		if n > 0 && s.loan == nil && s.retire.Load() {
+			s.retire.Store(false)
+			n--
+		}
+	}
+	slots := slices.Clone(e.idle.slots)
+	for range n {
+		s := &slot{}
+		slots = append(slots, s)
+		e.pushFree(s)
+	}
+	e.setSlots(slots)
+}
+
+// shrink retires n slots: free ones at once, others at their holder's next boundary. Caller holds
+// idle.mu.
+func (e *Executor) shrink(n int) {
+	gone := make(map[*slot]bool)
+	for n > 0 && len(e.idle.free) > 0 {
+		gone[e.popFree()] = true
+		n--
+	}
+	e.setSlots(slices.DeleteFunc(slices.Clone(e.idle.slots), func(s *slot) bool { return gone[s] }))
+	for _, s := range e.idle.slots {
+		if n > 0 && s.loan == nil && !s.retire.Load() {
+			s.retire.Store(true)
+			n--
+		}
+	}
+}
+
+// dropSlot removes a slot that nobody holds and whose deque is empty. Caller holds idle.mu.
+func (e *Executor) dropSlot(s *slot) {
+	slots := slices.Clone(e.idle.slots)
+	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
+	if s.loan != nil {
+		e.idle.lent--
+	}
+}
+
+func (e *Executor) setSlots(slots []*slot) {
+	e.idle.slots = slots
+	e.slots.Store(&slots)
+}
+
+// leaves reports whether the slot's holder has to give it up at this boundary.
+func (s *slot) leaves() bool { return s.retire.Load() || s.loan != nil && s.loan.over() }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/cgroup"
+
+	"go.opentelemetry.io/otel/attribute"
 )
 
 // Blocking that nobody marked. While tasks wait and no slot is free, the keeper looks every tick at how
@@ -177,13 +179,14 @@ func (k *keeper) watchStalls(now time.Time) {
 
 // mark puts an event into the spans of tasks that are past their budget without a Checkpoint.
 func (k *keeper) mark(s *sight) {
+	e := k.e
 	reason := StallBlocked
 	if s.busy() {
 		reason = StallCPU
 	}
 	for _, r := range k.stuck {
-		if p := r.probe.Load(); r.seen.overdue && p != nil {
-			p.stall(reason)
+		if p := r.probe.Load(); r.seen.overdue && p != nil && p.stalled.CompareAndSwap(false, true) {
+			e.errand(func() { p.event("executor.stall", attribute.String("executor.stall.reason", reason)) })
 		}
 	}
 }
@@ -288,7 +291,10 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 	for _, s := range lent {
 		e.staff(s, true)
 	}
-	e.cfg.log.Debug("executor: slots lent", "executor", e.name, "reason", d.reason, "slots", len(lent), "stuck", len(stuck))
+	n, all := len(lent), len(stuck)
+	e.errand(func() {
+		e.cfg.log.Debug("executor: slots lent", "executor", e.name, "reason", d.reason, "slots", n, "stuck", all)
+	})
 	return short
 }
 
@@ -329,18 +335,19 @@ func (k *keeper) report(s *sight, short bool) {
 	slices.SortFunc(info.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
 	progress := oldest.seen.progress
 	e.group.Add(1)
-	go func() { // user code: it must not hold up the keeper
-		defer e.group.Done()
+	go func() {
 		defer e.reporting.Store(false)
+		task := oldest.taskName()
 		if e.cfg.onStall == nil && runtime.NumGoroutine() > maxTraced {
+			e.group.Done()
 			return
 		}
-		task := oldest.taskName()
 		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
 			info.Stack = stack
 			info.Reason = reasonOf(stack, info.Reason)
 			e.debug.events.stalled(task, &info)
 		}
+		e.group.Done() // what follows is not the executor's: nobody waits for it
 		if e.cfg.onStall != nil {
 			e.cfg.onStall(info)
 		}

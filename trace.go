@@ -178,11 +178,3 @@ func (p *probe) block() (leave func()) {
 		p.event("executor.blocking.exit")
 	}
 }
-
-// stall marks, once, that the task stands still while others wait. Only the keeper calls it.
-func (p *probe) stall(reason string) {
-	if !p.stalled.Load() {
-		p.event("executor.stall", attribute.String("executor.stall.reason", reason))
-		p.stalled.Store(true)
-	}
-}
