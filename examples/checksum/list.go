@@ -65,7 +65,7 @@ func (l *lister) submit(ctx context.Context, tree iter.Seq[entry], window chan<-
 			return nil
 		}
 		future, err := executor.Submit(ctx, l.exec, func(ctx context.Context) (sum, error) {
-			defer l.buffers.put(buf)
+			defer l.buffers.put(buf) //executor:allow execblock there is room for every buffer
 			return l.hasher.sum(ctx, e.path, buf)
 		})
 		switch {

@@ -14,13 +14,13 @@ var execctx = rule("execctx", `execctx: report tasks that use the wrong context
 
 A task's own context is its parameter. Checkpoint, Yield and Fork go by it: with an outer one they do nothing, or run the child
 at once. A task that ignores its own context does not see the end of the executor. A task's context that is stored, or captured
-by a go statement, counts as coming from outside there: Checkpoint, Yield and Fork do nothing.`, runExecctx)
+by a go statement, counts as coming from outside there: Checkpoint, Yield and Fork do nothing. Test files are left alone.`, runExecctx)
 
 func runExecctx(p *pass) {
 	if ours(p.Pkg.Path()) {
 		return
 	}
-	for _, t := range p.tasks() {
+	for _, t := range p.outsideTests() {
 		if t.lit != nil && (t.ctx == nil || t.ctx.Name() == "_") {
 			p.ignored(t)
 		}

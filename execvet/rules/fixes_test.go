@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-
 )
 
 // TestFixes_CompileAndKeepTheirMeaning applies the fixes to a copy of a program that blocks, drops an error, and uses the
@@ -70,4 +69,3 @@ func run(t *testing.T, dir, name string, args ...string) string {
 	}
 	return string(out)
 }
-
