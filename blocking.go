@@ -104,8 +104,12 @@ func (r *runner) measured(length time.Duration, sample, each bool) {
 	}
 }
 
-// sampled takes note of how long a Blocking call was.
+// sampled takes note of how long a Blocking call was. In a bubble none is taken for short: fake time stands still in
+// calls that wait for others, and a slot left to one would be handed over by the clock.
 func (e *Executor) sampled(length time.Duration) {
+	if e.bubble != 0 || e.cfg.tickless {
+		return
+	}
 	if length < shortCall && e.doubts.Load() > 0 {
 		e.doubts.Add(-1)
 		return
@@ -113,14 +117,17 @@ func (e *Executor) sampled(length time.Duration) {
 	e.lastCall.Store(int64(length))
 }
 
-// rescue is the backstop for slots that were left to calls thought short. The keeper calls it in each tick.
-func (e *Executor) rescue() {
+// rescue is the backstop for slots that were left to calls thought short. The keeper calls it in each tick. It
+// reports whether a slot was handed over.
+func (e *Executor) rescue() bool {
 	before := e.outside.handoffs.Load()
 	e.notify()
-	if e.lastCall.Load() < int64(shortCall) && e.outside.handoffs.Load() != before {
+	handed := e.outside.handoffs.Load() != before
+	if handed && e.lastCall.Load() < int64(shortCall) {
 		e.doubts.Store(doubtSamples)
 		e.lastCall.Store(math.MaxInt64) // unknown counts as long
 	}
+	return handed
 }
 
 func (r *runner) leaveBlocking() {
@@ -152,7 +159,7 @@ func (r *runner) enter(kind uint64) {
 	if kind == kindWait || e.lastCall.Load() >= int64(shortCall) {
 		e.retake(r, word, true)
 	} else {
-		e.watch() // the keeper takes the slot if the call turns out to be long
+		e.hurry() // the keeper takes the slot if the call turns out to be long
 	}
 }
 
@@ -299,6 +306,9 @@ func (e *Executor) returnCredit() {
 		e.word.Or(lent)
 		if e.hasWork() {
 			e.notify()
+			if e.keeper.slow.Load() { // it may have wanted the spare
+				e.keeper.poke()
+			}
 		}
 	}
 }

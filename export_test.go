@@ -303,3 +303,9 @@ func (v *validator) credits() {
 	}
 	v.e.credits.Release(all)
 }
+
+// SetTickless makes executors from now on do without the keeper's ticks: see config.tickless.
+func SetTickless() { tickless = true }
+
+// Tickless reports whether SetTickless was called.
+func Tickless() bool { return tickless }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/metrics"
 	"runtime/pprof"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type keeper struct {
 	e     *Executor
 	wake  chan struct{} // one place
 	timer *time.Timer   // non-nil while watching
+	pause time.Duration // until the next tick
+	slow  atomic.Bool   // pause is longer than a tick
+	vain  int           // ticks in a row in which nothing moved and no tick could change that
 	calm  int           // ticks in a row in which nothing needed watching
 	still int           // ticks in a row in which the injector stood still
 	moved uint64
@@ -50,6 +54,16 @@ const (
 	// start and stop.
 	linger = 5
 
+	// mostTicks is how long the pause gets while nothing moves, in ticks, and mostInBubble in a bubble, where fake
+	// time costs nothing, but each tick does.
+	mostTicks    = 8
+	mostInBubble = time.Second
+
+	// vainTicks is how many ticks in vain go by before the keeper slows down, or stops in a bubble: more than
+	// stillTicks. With a handler of WithOnStall it goes on for reportTicks there: that is about as many reports.
+	vainTicks   = stillTicks + 3
+	reportTicks = 64
+
 	// stillTicks is how many ticks the injector may stand still before children are accepted over
 	// the limit. Fewer would let long tasks pass for a deadlock.
 	stillTicks = 5
@@ -65,7 +79,22 @@ func (k *keeper) poke() {
 
 // watch starts the monitor, if it does not run.
 func (e *Executor) watch() {
+	if !e.cfg.tickless {
+		e.attend()
+	}
+}
+
+// attend is watch for those who can not go on without a tick, if nobody else does anything: with the ticks off too.
+func (e *Executor) attend() {
 	if e.word.Or(watched)&(watched|ended) == 0 {
+		e.keeper.poke()
+	}
+}
+
+// hurry is watch where the next tick must not be far away.
+func (e *Executor) hurry() {
+	e.watch()
+	if e.keeper.slow.Load() {
 		e.keeper.poke()
 	}
 }
@@ -87,6 +116,11 @@ func (k *keeper) main() {
 		}
 		select {
 		case <-k.wake:
+			if k.slow.Load() { // something has happened
+				k.vain = 0
+				k.setPause(e.cfg.tick())
+				k.timer.Reset(k.pause)
+			}
 		case <-quota:
 			k.quotaTick()
 		case <-thin:
@@ -95,7 +129,7 @@ func (k *keeper) main() {
 		case <-alarm:
 			k.tick()
 			if k.timer != nil {
-				k.timer.Reset(e.cfg.tick())
+				k.timer.Reset(k.pause)
 			}
 		}
 		word := e.word.Load() // first: what was asked for before the end is started, and ends
@@ -119,11 +153,12 @@ func (k *keeper) main() {
 		}
 		k.follow(word)
 		if word&watched != 0 && k.timer == nil {
-			k.calm, k.still, k.stalls = 0, 0, stallState{}
+			k.calm, k.still, k.vain, k.stalls = 0, 0, 0, stallState{}
+			k.setPause(e.cfg.tick())
 			e.inject.mu.Lock()
 			e.inject.markAge(time.Since(epoch), true)
 			e.inject.mu.Unlock()
-			k.timer = time.NewTimer(e.cfg.tick())
+			k.timer = time.NewTimer(k.pause)
 		}
 	}
 }
@@ -147,40 +182,96 @@ func (k *keeper) startRunners() {
 // tick is one look at a busy executor.
 func (k *keeper) tick() {
 	if !k.needed() {
-		if k.calm++; k.calm < linger {
-			return
-		}
-		k.e.word.And(^uint64(watched)) // then look: pairs with watch
-		if !k.needed() {
-			k.timer = nil
-			clear(k.stuck[:cap(k.stuck)])
-			clear(k.denied[:cap(k.denied)])
+		k.setPause(k.e.cfg.tick())
+		if k.calm++; k.calm >= linger && k.stop(k.needed) {
 			k.e.inject.trim()
-			return
 		}
-		k.e.word.Or(watched)
+		return
 	}
 	k.calm = 0
-	k.e.rescue()
-	k.watchStalls(time.Now())
 	k.unstick()
 	if o := k.e.orders(); o != nil {
 		o.tick()
 	}
+	if k.e.cfg.tickless {
+		return
+	}
+	handed := k.e.rescue()
+	moved := k.watchStalls(time.Now()) || handed
+	k.slowDown(moved)
+}
+
+// stop ends the watching, unless there is reason to go on by then: so it pairs with watch.
+func (k *keeper) stop(reason func() bool) bool {
+	k.e.word.And(^uint64(watched)) // then look
+	if reason() {
+		k.e.word.Or(watched)
+		return false
+	}
+	k.timer = nil
+	k.slow.Store(false)
+	clear(k.stuck[:cap(k.stuck)])
+	clear(k.denied[:cap(k.denied)])
+	return true
 }
 
 // needed reports whether tasks wait that no free slot will take.
 func (k *keeper) needed() bool {
 	e := k.e
-	if e.word.Load()&freeMask == 0 && e.hasWork() {
+	if !e.cfg.tickless && e.word.Load()&freeMask == 0 && e.hasWork() {
 		return true
 	}
 	if o := e.orders(); o != nil && o.waiting() > 0 {
 		return true
 	}
-	e.inject.mu.Lock()
-	defer e.inject.mu.Unlock()
-	return e.inject.waiters.inTask > 0
+	return k.tasksWaitForRoom()
+}
+
+func (k *keeper) tasksWaitForRoom() bool {
+	q := &k.e.inject
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiters.inTask > 0
+}
+
+// slowDown says when the next tick is due. In a bubble the pause doubles while nothing moves, and when no tick can
+// change anything any more there is none, until watch is called: so that synctest sees a deadlock, and an hour costs
+// nothing. Elsewhere the processors' load may change at any time, so there the pause grows a little, if no slot could
+// be lent anyhow.
+func (k *keeper) slowDown(moved bool) {
+	tick, inBubble := k.e.cfg.tick(), k.e.bubble != 0
+	if moved || k.mayLend() || k.tasksWaitForRoom() {
+		k.vain = 0
+	} else {
+		k.vain++
+	}
+	patience := vainTicks
+	if inBubble && (k.e.cfg.onStall != nil || k.e.viewers.Load() > 0) {
+		patience = reportTicks
+	}
+	switch {
+	case moved || !inBubble && k.vain < vainTicks:
+		k.setPause(tick)
+	case !inBubble:
+		k.setPause(min(2*k.pause, mostTicks*tick))
+	case k.vain < patience || !k.stop(func() bool { return k.mayLend() || k.tasksWaitForRoom() }):
+		k.setPause(min(2*k.pause, mostInBubble))
+	}
+}
+
+func (k *keeper) setPause(d time.Duration) {
+	k.pause = d
+	k.slow.Store(d > k.e.cfg.tick())
+}
+
+// mayLend reports whether a tick may lend a slot, now or later, although nothing moves: a task stands still, and
+// there is a spare. If there is none, whoever returns one will see to the rest.
+func (k *keeper) mayLend() bool {
+	if !k.e.cfg.detect || len(k.stuck) == 0 || !k.e.tryCredit() {
+		return false
+	}
+	k.e.returnCredit()
+	return true
 }
 
 // unstick accepts the children of waiting tasks over the limit when the injector stands still: the

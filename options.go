@@ -43,9 +43,13 @@ type config struct {
 	paced      bool                 // and, of those from one runner, not more than one in samplingGap
 	problems   []error
 
+	tickless  bool                   // the keeper does not tick, except for what attend is called for; only in tests
 	reader    func() *cgroup.Reader  // cgroup.NewReader, except in tests
 	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
+
+// tickless is config.tickless of executors made from now on. Tests set it before they make one.
+var tickless bool
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
@@ -54,6 +58,7 @@ func newConfig(opts []Option) (config, error) {
 		budget:    10 * time.Millisecond,
 		keepAlive: 10 * time.Second,
 		detect:    true,
+		tickless:  tickless,
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
@@ -184,7 +189,8 @@ func WithStallDetection(on bool) Option {
 // it is asked to yield, and one in which it does not. The handler gets the stack of the oldest, to find
 // the line to change. It runs on a goroutine of its own, one call at a time, and may take its time and call anything:
 // Shutdown and Close do not wait for it. A panic in it crashes the process. Printing the stack stops the world for
-// a moment. Default: none.
+// a moment. In a testing/synctest bubble it is told some 60 times of one standstill in which nothing can be lent, and
+// then no more, so that a deadlock is reported. Default: none.
 func WithOnStall(h func(StallInfo)) Option {
 	return option(func(c *config) {
 		if h == nil {

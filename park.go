@@ -241,7 +241,7 @@ func (r *runner) park(search bool) bool {
 	r.forget()
 	e.inject.forget()
 	if e.inject.bulky.Load() { // not at once: the next burst would have to allocate it again
-		e.watch()
+		e.attend()
 	}
 	r.count.parks.inc()
 

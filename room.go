@@ -199,7 +199,7 @@ func (m *room) await(ctx context.Context, w *waiter) {
 	m.breakCircle()
 	if w.own {
 		b.relieve()
-		b.e.watch() // the keeper notices when nothing moves
+		b.e.attend() // the keeper notices when nothing moves
 	}
 	if ctx.Done() == nil {
 		<-w.ready

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"math"
+	"runtime"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -163,6 +164,10 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 					return en, true
 				}
 			}
+		}
+		if s := r.slot; s != nil && s.loan != nil && !s.leaves() && r.e.hasWork() {
+			runtime.Gosched() // a thief was interrupted between claim and release: a lent slot would be gone
+			continue
 		}
 		if !r.park(search) {
 			return entry{}, false

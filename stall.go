@@ -165,8 +165,9 @@ func (m *stallState) decide(s sight) decision {
 	return decision{lend: lend, reason: decideStuck}
 }
 
-// watchStalls is the monitor's part of a tick.
-func (k *keeper) watchStalls(now time.Time) {
+// watchStalls is the monitor's part of a tick. It reports whether anything has moved since the last one, or was
+// made to.
+func (k *keeper) watchStalls(now time.Time) (moved bool) {
 	e := k.e
 	s := k.look(now)
 	d := k.stalls.decide(s)
@@ -175,6 +176,7 @@ func (k *keeper) watchStalls(now time.Time) {
 	if e.cfg.onStall != nil || e.viewers.Load() > 0 {
 		k.report(&s, short)
 	}
+	return s.moved || e.cfg.detect && d.lend > 0 && !short
 }
 
 // mark puts an event into the spans of tasks that are past their budget without a Checkpoint.

@@ -182,7 +182,7 @@ func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	q.waiters.push(w)
 	q.unlock()
 	if w.inTask {
-		e.watch() // the keeper notices when the queue stands still
+		e.attend() // the keeper notices when the queue stands still
 	}
 	chaos.At(chaos.I1Waits)
 	return false, nil
