@@ -22,12 +22,16 @@ const compat = "github.com/seed-97bda89a/executor/compat/"
 
 // doors maps each peer's package to its door.
 var doors = map[string]string{
-	"golang.org/x/sync/errgroup":         compat + "errgroup",
-	"github.com/sourcegraph/conc":        compat + "conc",
-	"github.com/sourcegraph/conc/pool":   compat + "conc/pool",
-	"github.com/sourcegraph/conc/iter":   compat + "conc/iter",
-	"github.com/sourcegraph/conc/stream": compat + "conc/stream",
-	"github.com/sourcegraph/conc/panics": compat + "conc/panics",
+	"golang.org/x/sync/errgroup":            compat + "errgroup",
+	"github.com/sourcegraph/conc":           compat + "conc",
+	"github.com/sourcegraph/conc/pool":      compat + "conc/pool",
+	"github.com/sourcegraph/conc/iter":      compat + "conc/iter",
+	"github.com/sourcegraph/conc/stream":    compat + "conc/stream",
+	"github.com/sourcegraph/conc/panics":    compat + "conc/panics",
+	"github.com/panjf2000/ants/v2":          compat + "ants",
+	"github.com/gammazero/workerpool":       compat + "workerpool",
+	"github.com/gammazero/workerpool/pacer": compat + "workerpool/pacer",
+	"github.com/alitto/pond/v2":             compat + "pond",
 }
 
 // TestEveryNameOfThePeer fails when a peer exports something that its door does not, or with another type.

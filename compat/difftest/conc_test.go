@@ -360,7 +360,7 @@ func TestConc_TheLimitIsReached(t *testing.T) {
 
 // Random trees of pools and wait groups with panics and Goexits.
 func TestConc_RandomPrograms(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			eachConc(t, func(c concs) []any {
 				var ran, panicking atomic.Int32

@@ -61,6 +61,7 @@ func eachErrgroup(t *testing.T, program func(t *testing.T, m maker) string) {
 	})
 	for name, opts := range shapes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := newExecutor(t, opts...)
 			require.Equal(t, want, program(t, doorsOn(e)))
 		})
@@ -267,7 +268,7 @@ func TestErrgroup_OnAnExecutorThatIsClosed(t *testing.T) {
 
 // Random programs: trees of groups with limits, errors and Goexits. What can be observed whatever the order must agree.
 func TestErrgroup_RandomPrograms(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			eachErrgroup(t, func(t *testing.T, m maker) string {
 				var ran, failed atomic.Int32

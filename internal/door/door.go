@@ -37,7 +37,7 @@ type Desk struct {
 	firm bool
 
 	mu      sync.Mutex
-	queue   fifo
+	queue   Queue[Job]
 	idle    int  // tokens accepted that have not taken a job
 	busy    int  // tokens that run one
 	room    int  // busy and queued together; beyond it a job gets a goroutine at once. 0: no bound
@@ -87,12 +87,12 @@ func (d *Desk) SetRoom(n int) {
 // Start takes a job. It never waits.
 func (d *Desk) Start(j Job) {
 	d.mu.Lock()
-	if d.closed || d.room > 0 && d.busy+d.queue.len() >= d.room {
+	if d.closed || d.room > 0 && d.busy+d.queue.Len() >= d.room {
 		d.mu.Unlock()
 		d.stray(j)
 		return
 	}
-	d.queue.push(j)
+	d.queue.Push(j)
 	d.idle++
 	if !d.armed {
 		d.arm()
@@ -121,7 +121,7 @@ func (d *Desk) Start(j Job) {
 func (d *Desk) feed() {
 	for {
 		d.mu.Lock()
-		if d.queue.len() <= d.idle {
+		if d.queue.Len() <= d.idle {
 			d.feeding = false
 			d.mu.Unlock()
 			return
@@ -153,25 +153,25 @@ func (d *Desk) shut() {
 func (d *Desk) take() Job {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.queue.len() == 0 {
+	if d.queue.Len() == 0 {
 		return nil
 	}
 	d.taken++
-	return d.queue.pop()
+	return d.queue.Pop()
 }
 
 // serve is a token whose turn it is. It goes on as long as there are more jobs than tokens.
 func (d *Desk) serve(ctx context.Context) {
 	d.mu.Lock()
 	d.idle--
-	for d.queue.len() > 0 {
+	for d.queue.Len() > 0 {
 		d.taken++
-		j := d.queue.pop()
+		j := d.queue.Pop()
 		d.busy++
 		d.mu.Unlock()
 		d.run(ctx, j)
 		d.mu.Lock()
-		if d.queue.len() <= d.idle {
+		if d.queue.Len() <= d.idle {
 			break
 		}
 		d.mu.Unlock()
@@ -210,7 +210,7 @@ func (d *Desk) arm() {
 // look gives jobs that stand still a goroutine.
 func (d *Desk) look() {
 	d.mu.Lock()
-	if d.queue.len() == 0 {
+	if d.queue.Len() == 0 {
 		d.armed = false
 		d.mu.Unlock()
 		return

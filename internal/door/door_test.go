@@ -17,8 +17,8 @@ type jobFunc func(context.Context)
 
 func (f jobFunc) Run(ctx context.Context) { f(ctx) }
 
-func TestFifo_KeepsOrderOverGrowingAndShrinking(t *testing.T) {
-	var q fifo
+func TestQueue_KeepsOrderOverGrowingAndShrinking(t *testing.T) {
+	var q Queue[int]
 	var got, want []int
 	next := 0
 	for round := range 200 {
@@ -26,14 +26,14 @@ func TestFifo_KeepsOrderOverGrowingAndShrinking(t *testing.T) {
 			i := next
 			next++
 			want = append(want, i)
-			q.push(jobFunc(func(context.Context) { got = append(got, i) }))
+			q.Push(i)
 		}
-		for range min(q.len(), round%29) {
-			q.pop().Run(context.Background())
+		for range min(q.Len(), round%29) {
+			got = append(got, q.Pop())
 		}
 	}
-	for q.len() > 0 {
-		q.pop().Run(context.Background())
+	for q.Len() > 0 {
+		got = append(got, q.Pop())
 	}
 	require.Equal(t, want, got)
 	require.LessOrEqual(t, len(q.ring), 4*smallestRing)

@@ -75,3 +75,6 @@ func (r *Registry) forget(key weak.Pointer[executor.Executor]) {
 		delete(r.desks, key)
 	}
 }
+
+// Strays returns the count of what ran as plain goroutines, for desks that are not the registry's.
+func (r *Registry) Strays() *atomic.Uint64 { return &r.strays }
