@@ -24,8 +24,9 @@ var (
 	// them: they wait for that very task.
 	ErrInTask error = &sentinel{"executor: called from a task of the same executor", "in_task"}
 
-	// ErrSelfWait is returned to a task that waits for itself: inside a task of a Serial, or of a key, by whatever waits
-	// for another task of it or for room in it.
+	// ErrSelfWait is returned to a task that waits for itself: by Future.Wait and Group.Wait when the waiting task is what
+	// they wait for, also where it runs in place on the stack of another task; and inside a task of a Serial, or of a key,
+	// by whatever waits for another task of it or for room in it.
 	ErrSelfWait error = &sentinel{"executor: a task waits for itself", "self_wait"}
 )
 

@@ -230,10 +230,10 @@ func (v *validator) injector() {
 	q := &v.e.inject
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	held := q.used - (q.queue.len - q.resumes)
 	v.check(q.queue.len == 0, "%d entries are queued", q.queue.len)
 	v.check(!q.filled.Load(), "the injector says that there are entries")
-	v.check(q.used == 0, "%d places are taken, %d of them held back (I1)", q.used, held)
+	v.check(q.used == 0, "%d places are taken (I1)", q.used)
+	v.check(q.held.Load() == 0 && q.groups.waiting() == 0, "groups hold back %d tasks, and %d callers wait for them (G1)", q.held.Load(), q.groups.waiting())
 	v.check(q.drains == 0, "%d entries of strands are queued", q.drains)
 	v.check(q.resumes == 0, "%d yielded runners are queued", q.resumes)
 	v.check(q.dead.Load() == 0, "%d entries count as dead", q.dead.Load())

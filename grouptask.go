@@ -8,13 +8,16 @@ import (
 // groupTask is one task of a Group.
 type groupTask struct {
 	origin
-	g     *Group
-	round *round
+	round *round // until it has ended; the Group is in it
 	fn    func(context.Context) error
 	outer *groupTask // the group task below it on the same stack
+
+	prev, next *groupTask // in a list of groupBooks; this under Group.mu
+	listed     bool
+	permit     bool // counts against the limit
+	ended      bool // fn returned
+
 	phase atomic.Uint32
-	guest bool // has no permit: held back, or running under the permit of the task that started it
-	ended bool // fn returned
 }
 
 func (t *groupTask) claim() bool { return t.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
@@ -34,7 +37,7 @@ func (t *groupTask) execute(r *runner) {
 func (t *groupTask) drop(e *Executor, err error) bool {
 	if t.claim() {
 		e.outside.cancel(err)
-		t.g.settle(nil, t, err)
+		t.round.g.settle(nil, t, err)
 	} else {
 		e.inject.dead.Add(-1) // claimed meanwhile; this was its entry
 	}
@@ -43,9 +46,10 @@ func (t *groupTask) drop(e *Executor, err error) bool {
 
 // run runs the claimed task on r.
 func (t *groupTask) run(r *runner) {
-	if err := r.refuses(t.round.ctx); err != nil {
+	g, ctx := t.round.g, t.round.ctx
+	if err := r.refuses(ctx); err != nil {
 		r.count.cancel(err)
-		t.g.settle(r, t, err)
+		g.settle(r, t, err)
 		return
 	}
 	fr := r.enterFrame()
@@ -56,118 +60,106 @@ func (t *groupTask) run(r *runner) {
 		if !t.ended {
 			value = recover()
 		}
-		r.stack.group, t.outer, t.fn = t.outer, nil, nil
+		r.stack.group, t.outer = t.outer, nil
 		r.leaveFrame(fr)
 		if t.ended {
 			r.count.ended(err)
 		} else {
 			err = r.abnormal(value)
 		}
-		t.g.settle(r, t, err)
+		g.settle(r, t, err)
 	}()
-	err = t.fn(r.contextFor(t.round.ctx))
+	err = t.fn(r.contextFor(ctx))
 	t.ended = true
 }
 
-// settle ends a task and starts the one that was waiting for its permit.
-func (g *Group) settle(r *runner, t *groupTask, err error) {
-	g.release(r, g.end(t, !t.guest, err))
+// letGo is called once the task has ended, or was refused: its queue entry may outlive it by far.
+func (t *groupTask) letGo() {
+	t.fn, t.parent, t.round = nil, nil, nil
 }
 
-// hold keeps a task back until one of the group's permits is free. Its place in the queue counts. Past
-// the hard cap it returns ErrQueueFull if the calling task may run t in place: one of this group, whose
-// permit then serves for both, or any task when a permit is free. Any other task waits with its slot lent:
-// what makes room is that tasks of this group end. If no spare takes the slot, it runs them itself.
-func (g *Group) hold(r *runner, t *groupTask) error {
+// drop cancels the tasks of a round that have not started. The round's context is done.
+func (g *Group) drop(rd *round) {
+	err := errorOf(rd.ctx)
+	g.mu.Lock()
+	held := g.books.unhold(rd)
+	g.mu.Unlock()
+	for held != nil {
+		t := held
+		held, t.next, t.prev = t.next, nil, nil
+		t.claim()
+		g.e.inject.held.Add(-1)
+		g.e.outside.cancel(err)
+		g.settle(nil, t, err)
+	}
 	for {
-		err := g.e.reserve(r, t.round.ctx)
-		if err == nil {
+		t := g.claimNewest(rd)
+		if t == nil {
 			break
 		}
-		if r == nil || r.inGroup(g) || !sameError(err, ErrQueueFull) {
-			return err
-		}
-		g.mu.Lock()
-		if g.permit(t) {
-			g.mu.Unlock()
-			return err
-		}
-		if g.change == nil {
-			g.change = make(chan struct{})
-		}
-		change := g.change
-		g.mu.Unlock()
-		if g.park(r, t.round, change, t.round.ctx.Done()) {
-			g.mu.Lock()
-			next := g.next(t.round)
-			g.mu.Unlock()
-			if next != nil {
-				next.help(r)
-			}
-		}
+		g.e.bury()
+		g.e.outside.cancel(err)
+		g.settle(nil, t, err)
 	}
+	g.e.checkQuiet()
+}
+
+// claimNewest claims the newest task of the round that is queued and that nobody has started, or returns nil.
+func (g *Group) claimNewest(rd *round) *groupTask {
 	g.mu.Lock()
-	start := g.permit(t)
-	if !start {
-		g.held = append(g.held, t)
-	}
-	g.mu.Unlock()
-	if start {
-		g.release(r, t)
+	defer g.mu.Unlock()
+	for t := g.books.newest(rd); t != nil; t = g.books.newest(rd) {
+		if t.claim() {
+			g.books.queued.remove(t)
+			return t
+		}
 	}
 	return nil
 }
 
-// permit gives t a permit, if one is free. Caller holds g.mu.
-func (g *Group) permit(t *groupTask) bool {
-	if g.permits >= g.limit {
-		return false
-	}
-	g.permits++
-	t.guest = false
-	return true
-}
-
-// changed wakes those who wait in hold. Caller holds g.mu.
-func (g *Group) changed() {
-	if g.change != nil {
-		close(g.change)
-		g.change = nil
-	}
-}
-
-// help runs a task in place for r, which waits for it, unless it has been claimed.
-func (t *groupTask) help(r *runner) {
-	if t.claim() {
-		r.bury()
-		r.inPlace(func() { t.run(r) })
-	}
-}
-
-// release queues a task that was held back and has a permit now. If the executor refuses it, its permit
-// goes to the next, and so on.
-func (g *Group) release(r *runner, t *groupTask) {
-	for t != nil {
-		if g.e.requeue(r, entry{of: &t.origin}) {
-			g.announce(t)
+// settle ends a task that somebody has claimed, and starts the one that gets its permit. If the executor refuses
+// that, the permit goes to the next, and so on.
+func (g *Group) settle(r *runner, t *groupTask, err error) {
+	for next := g.end(t, err); next != nil; next = g.end(next, ErrClosed) {
+		rd := next.round // it may have ended before it is announced
+		if g.e.requeue(r, entry{of: &next.origin}) {
+			g.announce(rd, next)
 			return
 		}
-		t.claim()
+		next.claim()
 		g.e.outside.cancel(ErrClosed)
-		t = g.end(t, true, ErrClosed)
-		g.e.checkQuiet()
 	}
+	g.e.checkQuiet()
 }
 
-// inGroup reports whether a task of g is on r's stack.
-func (r *runner) inGroup(g *Group) bool {
-	if r == nil {
-		return false
+// end takes a task off the books and returns the one that gets its permit.
+func (g *Group) end(t *groupTask, err error) (next *groupTask) {
+	g.mu.Lock()
+	rd := t.round
+	cancel := rd.record(err)
+	next, served := g.books.end(t, g.accept)
+	t.letGo()
+	if g.books.active == 0 {
+		g.tell()
 	}
-	for t := r.stack.group; t != nil; t = t.outer {
-		if t.g == g {
-			return true
-		}
+	g.mu.Unlock()
+	wakeAll(served)
+	if cancel && rd.ctx.Err() == nil {
+		rd.cancel(err)
+		g.drop(rd)
 	}
-	return false
+	return next
+}
+
+// accept makes the task of a caller that waits at the bound one of the group, or says in the waiter why not. Caller
+// holds g.mu.
+func (g *Group) accept(w *waiter) bool {
+	rd := w.task.round
+	if rd.ctx.Err() != nil {
+		w.err = errorOf(rd.ctx)
+	} else if w.err = g.e.acceptHeld(w.own); w.err == nil {
+		rd.started, rd.used = true, true
+	}
+	g.e.inject.groups.gone.Add(1)
+	return w.err == nil
 }

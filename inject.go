@@ -14,8 +14,8 @@ import (
 // yielded runners. It is bounded, first in first out, and guarded by one mutex; a runner takes
 // many entries per lock. Whoever adds to it calls Executor.notify afterwards (PARKING P1, P4).
 //
-// The bound counts the queued tasks and the places that groups hold back (Group.SetLimit).
-// Entries of yielded runners are outside of it. It is exact: all of it happens under mu (I1).
+// The bound counts the queued tasks. Entries of yielded runners and what groups hold back (Group.SetLimit) are
+// outside of it. It is exact: all of it happens under mu (I1).
 type injector struct {
 	// Read by every submitter from outside and seldom written: on a line of their own.
 	recent   atomic.Pointer[origin] // of the last bare task from outside, for the next one
@@ -33,16 +33,19 @@ type injector struct {
 	used      int // places taken, at most limit; at most twice the limit for children (I2)
 	limit     int
 	waiters   waiterList
-	submitted uint64        // tasks accepted here
-	until     uint64        // how many more until due
-	resumes   int           // entries of yielded runners in the queue
-	drains    int           // entries of strands in the queue: outside of the bound too
-	moved     uint64        // counts freed places; a queue that stands still does not change it
-	stood     uint64        // moved, plus one, when the keeper last saw the queue stand still
-	dead      atomic.Int64  // entries, here or in a deque, that were claimed elsewhere
-	buried    atomic.Uint64 // how many ever were
-	swept     uint64        // buried at the last sweep
-	ages      meter.Ages    // of the entries
+	submitted uint64           // tasks accepted here
+	until     uint64           // how many more until due
+	resumes   int              // entries of yielded runners in the queue
+	drains    int              // entries of strands in the queue: outside of the bound too
+	moved     uint64           // counts freed places; a queue that stands still does not change it
+	stood     uint64           // moved, plus one, when the keeper last saw the queue stand still
+	held      atomic.Int64     // tasks that groups hold back: accepted, and in no queue
+	groups    boundCrowd       // callers that wait for room in a group
+	refuses   [2]chan struct{} // closed with closed, and with stopped; nil if nobody wants to know
+	dead      atomic.Int64     // entries, here or in a deque, that were claimed elsewhere
+	buried    atomic.Uint64    // how many ever were
+	swept     uint64           // buried at the last sweep
+	ages      meter.Ages       // of the entries
 }
 
 // unlock publishes whether there are entries and releases mu.
@@ -74,23 +77,23 @@ func (q *injector) offer(en entry) bool {
 	return true
 }
 
-// accept takes a place within the bound and queues en, unless the task is to be held back. It reports
-// false when there is no room, which is also the case when others wait already. Caller holds mu.
-func (q *injector) accept(en entry, held bool) bool {
+// accept takes a place within the bound and queues en. It reports false when there is no room, which is also
+// the case when others wait already. Caller holds mu.
+func (q *injector) accept(en entry) bool {
 	if q.waiters.len > 0 || q.used >= q.limit && !q.sweep() {
 		return false
 	}
-	q.grant(en, held)
+	q.grant(en)
 	return true
 }
 
 // acceptOver is accept for a child whose task can not wait any longer: up to twice the limit (I2).
 // Caller holds mu.
-func (q *injector) acceptOver(en entry, held bool) bool {
+func (q *injector) acceptOver(en entry) bool {
 	if q.used >= 2*q.limit {
 		return false
 	}
-	q.grant(en, held)
+	q.grant(en)
 	return true
 }
 
@@ -100,6 +103,33 @@ func (q *injector) refusal(own bool) error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// refusing returns a channel that is closed when the injector refuses everybody, or everybody but tasks of this
+// executor.
+func (q *injector) refusing(own bool) <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := &q.refuses[0]
+	if own {
+		c = &q.refuses[1]
+	}
+	if *c == nil {
+		*c = make(chan struct{})
+		if q.refusal(own) != nil {
+			close(*c)
+		}
+	}
+	return *c
+}
+
+// tellRefused closes the channels of refusing that are due. Caller holds mu, and has just set closed or stopped.
+func (q *injector) tellRefused(already [2]bool) {
+	for i, due := range [2]bool{q.closed && !already[0], q.stopped && !already[1]} {
+		if due && q.refuses[i] != nil {
+			close(q.refuses[i])
+		}
+	}
 }
 
 // addResume queues the entry of a yielded runner, outside of the bound.
@@ -264,7 +294,7 @@ func (q *injector) free(n int) *waiter {
 	for q.used < q.limit && q.waiters.first != nil {
 		w := q.waiters.first
 		q.waiters.remove(w)
-		q.grant(w.en, w.held)
+		q.grant(w.en)
 		w.en = entry{}
 		*link, link = w, &w.next
 	}
@@ -272,11 +302,9 @@ func (q *injector) free(n int) *waiter {
 }
 
 // grant accepts a task. Caller holds mu.
-func (q *injector) grant(en entry, held bool) {
+func (q *injector) grant(en entry) {
 	q.count()
-	if !held {
-		q.queue.push(en)
-	}
+	q.queue.push(en)
 }
 
 // count counts an accepted task. Caller holds mu.
@@ -287,18 +315,6 @@ func (q *injector) count() {
 		q.until = q.sampling
 		q.due.Store(true)
 	}
-}
-
-// unreserve gives back the place of a task that a group held back. It reports whether that published
-// tasks of waiters.
-func (q *injector) unreserve() bool {
-	q.mu.Lock()
-	q.moved++
-	granted := q.free(1)
-	q.unlock()
-	chaos.At(chaos.I1Granted)
-	wakeAll(granted)
-	return granted != nil
 }
 
 // bury counts an entry that was claimed or canceled elsewhere. If submitters wait for room, its place is
@@ -342,7 +358,7 @@ func (q *injector) purge() {
 	q.mu.Lock()
 	q.queue.filter(func(en entry) bool { return !q.discards(en) && !en.drains() })
 	q.drains = 0
-	q.used = q.queue.len // no task is held back any more
+	q.used = q.queue.len
 	q.unlock()
 	q.trim()
 	q.forget()
@@ -405,4 +421,12 @@ func (q *injector) forget() {
 // says that they did not wait until now. The injector's lock is held.
 func (q *injector) markAge(now time.Duration, first bool) {
 	q.ages.Mark(q.queue.pushed, q.queue.len, now, first)
+}
+
+// boundCrowd counts those who wait for room in some group.
+type boundCrowd struct{ came, gone atomic.Uint64 }
+
+func (c *boundCrowd) waiting() int {
+	gone := c.gone.Load() // first: nobody goes before coming
+	return int(c.came.Load() - gone)
 }

@@ -293,7 +293,7 @@ func (k *keeper) unstick() {
 		switch {
 		case !w.inTask:
 			return false, nil
-		case q.acceptOver(w.en, w.held):
+		case q.acceptOver(w.en):
 			return true, nil
 		}
 		return true, ErrQueueFull

@@ -83,6 +83,10 @@ func (e *Executor) checkQuiet() {
 // quiescent reports whether there was a moment during the call in which nothing was queued, running or
 // waiting for room.
 func (e *Executor) quiescent() bool {
+	came := e.inject.groups.came.Load()
+	if came != e.inject.groups.gone.Load() {
+		return false
+	}
 	s := e.sum()
 	if s.ended() != s.Submitted {
 		return false
@@ -93,7 +97,7 @@ func (e *Executor) quiescent() bool {
 	}
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
-	return e.inject.waiters.len == 0
+	return e.inject.waiters.len == 0 && e.inject.groups.came.Load() == came // one that came may have been served since
 }
 
 // awaitQuiet waits for quiescence or for ctx.
@@ -207,8 +211,10 @@ func (e *Executor) runsIn(r *runner) bool {
 func (e *Executor) closeInjector(everybody bool) {
 	q := &e.inject
 	q.mu.Lock()
+	before := [2]bool{q.closed, q.stopped}
 	q.closed = true
 	q.stopped = q.stopped || everybody
+	q.tellRefused(before)
 	e.word.Or(draining)
 	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
 	q.mu.Unlock()

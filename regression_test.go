@@ -164,32 +164,6 @@ func TestRegression_ValueAsksEachLevelOnce(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-// Mutant: the place of a canceled task goes to a waiting submitter only when the queue itself is full, not
-// when held places fill the bound.
-func TestRegression_CanceledTaskGivesItsPlaceUpBesideHeldOnes(t *testing.T) {
-	e, err := New(WithSlots(1), WithQueueLimit(2), WithMaxSpares(0), WithStallDetection(false))
-	require.NoError(t, err)
-	release, in := make(chan struct{}), make(chan struct{})
-	g := e.NewGroup(context.Background())
-	g.SetLimit(1)
-	g.Go(func(context.Context) error { close(in); <-release; return nil })
-	<-in
-	g.Go(func(context.Context) error { return nil }) // held: one place
-	ctx, cancel := context.WithCancel(context.Background())
-	f, err := Submit(ctx, e, func(context.Context) (int, error) { return 0, nil }) // the other place
-	require.NoError(t, err)
-	f.Done()
-	accepted := make(chan error, 1)
-	go func() { accepted <- e.Go(context.Background(), func(context.Context) {}) }()
-	poll(t, "the submitter waits", func() bool { return e.Stats().Waiting == 1 })
-	cancel()
-	<-f.Done()
-	require.NoError(t, <-accepted)
-	close(release)
-	require.NoError(t, g.Wait())
-	require.NoError(t, e.Shutdown(context.Background()))
-}
-
 // A runner that ends by Goexit leaves its slot to another one. If the executor ends at that moment there is none,
 // and a dead entry stayed on the slot's deque, with the task it belonged to. Found by the soak. The test holds
 // both at a lock that they take next, so long that sync.Mutex hands it to them in turns.

@@ -38,6 +38,8 @@ type Stats struct {
 	RejectedCanceled uint64 `json:"rejectedCanceled"` // the context was canceled
 	RejectedExpired  uint64 `json:"rejectedExpired"`  // the context's deadline was over
 
+	Dismissed uint64 `json:"dismissed"` // tasks that a group refused because of its own end: an error, or Wait; not in Rejected
+
 	Stolen        uint64 `json:"stolen"`        // tasks taken from another slot's deque
 	Parks         uint64 `json:"parks"`         // times a runner went to sleep for want of work
 	Handoffs      uint64 `json:"handoffs"`      // slots that blocked or waiting tasks gave away
@@ -127,6 +129,7 @@ func (c *counters) addTo(s *Stats) {
 type outsideCounters struct {
 	canceled, expired, handoffs, waits, uncompensated, compensated atomic.Uint64
 	full, closed, refused, late                                    atomic.Uint64 // submissions: why not
+	dismissed                                                      atomic.Uint64 // tasks that a group refused after its own end
 	stallBusy, stallSpares, stallLiveness                          atomic.Uint64
 }
 
@@ -230,6 +233,7 @@ func (e *Executor) Stats() Stats {
 	s.RejectedFull, s.RejectedClosed = e.outside.full.Load(), e.outside.closed.Load()
 	s.RejectedCanceled, s.RejectedExpired = e.outside.refused.Load(), e.outside.late.Load()
 	s.Rejected = s.RejectedFull + s.RejectedClosed + s.RejectedCanceled + s.RejectedExpired
+	s.Dismissed = e.outside.dismissed.Load()
 	s.HandoffsWait = e.outside.waits.Load() // first: it is a part
 	s.Handoffs = e.outside.handoffs.Load()
 	s.Uncompensated = e.outside.uncompensated.Load()
@@ -240,8 +244,8 @@ func (e *Executor) Stats() Stats {
 
 	q := &e.inject
 	q.mu.Lock()
-	s.Queued = q.used - int(q.dead.Load())
-	s.Waiting = q.waiters.len
+	s.Queued = q.used - int(q.dead.Load()) + int(q.held.Load())
+	s.Waiting = q.waiters.len + q.groups.waiting()
 	drains := q.drains
 	s.QueueLimit = q.limit
 	s.OldestAge = q.ages.Oldest(q.queue.pushed, q.queue.len, time.Since(epoch))

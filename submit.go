@@ -61,7 +61,7 @@ func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) e
 	case r != nil && r.pushLocal(en):
 		return nil
 	}
-	w, err := e.admit(r, ctx, en, wait, placeQueued)
+	w, err := e.admit(r, ctx, en, wait)
 	if w != nil {
 		return e.waitForRoom(ctx, w)
 	}
@@ -88,22 +88,13 @@ func (r *runner) pushLocal(en entry) bool {
 	return true
 }
 
-// place says what a submitter wants in the injector.
-type place int
-
-const (
-	placeQueued  place = iota // the task queued
-	placeHeld                 // a place for a task that its group holds back
-	placePatient              // the same, waiting even where a task should not
-)
-
 // admit gets the submitter what it wants, or returns a waiter for waitForRoom. It does not wait itself, and
 // waitForRoom has little on its stack, because thousands may wait: that way 2 KB of stack are enough for each.
-func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, want place) (*waiter, error) {
+func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*waiter, error) {
 	q := &e.inject
 	q.mu.Lock()
 	err := q.refusal(r != nil)
-	if err == nil && q.accept(en, want != placeQueued) {
+	if err == nil && q.accept(en) {
 		q.unlock()
 		chaos.At(chaos.P1Published)
 		e.notify()
@@ -116,10 +107,10 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 	if r == nil {
 		caller = currentRunner(ctx)
 		if r = e.own(caller); r != nil {
-			if want == placeQueued && r.pushLocal(en) {
+			if r.pushLocal(en) {
 				return nil, nil
 			}
-			return e.admit(r, ctx, en, wait, want)
+			return e.admit(r, ctx, en, wait)
 		}
 	}
 	switch {
@@ -129,9 +120,7 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool, wa
 		return nil, ErrQueueFull
 	}
 	e.meet(caller, "waiting for room")
-	return &waiter{
-		caller: caller, en: en, held: want != placeQueued, ready: make(chan struct{}), own: r != nil, inTask: caller != nil && want != placePatient,
-	}, nil
+	return &waiter{caller: caller, en: en, ready: make(chan struct{}), own: r != nil, inTask: caller != nil}, nil
 }
 
 // waitForRoom waits until w is granted, refused, or ctx is done. A task lends its slot meanwhile. It
@@ -165,9 +154,9 @@ func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	q := &e.inject
 	q.mu.Lock()
 	err = q.refusal(w.own)
-	accepted := err == nil && q.accept(w.en, w.held)
+	accepted := err == nil && q.accept(w.en)
 	if !accepted && err == nil && w.inTask && (stuck || q.stood == q.moved+1) {
-		accepted = q.acceptOver(w.en, w.held)
+		accepted = q.acceptOver(w.en)
 		if !accepted {
 			err = ErrQueueFull
 		}
@@ -206,54 +195,57 @@ func (e *Executor) leaveList(ctx context.Context, w *waiter) error {
 	return errorOf(ctx)
 }
 
-// reserve takes a place in the queue for a task that a group holds back. A task of this executor gets
-// ErrQueueFull beyond the hard cap; everybody else waits.
-func (e *Executor) reserve(r *runner, ctx context.Context) error {
-	if ctx.Err() != nil {
-		return errorOf(ctx)
+// acceptHeld accepts a task that its group holds back: it takes no place in the queue. own says that a task of this
+// executor submits it.
+func (e *Executor) acceptHeld(own bool) error {
+	q := &e.inject
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.refusal(own); err != nil {
+		return err
 	}
-	want := placePatient
-	if r != nil {
-		want = placeHeld
-	}
-	w, err := e.admit(r, ctx, entry{}, true, want)
-	if w != nil {
-		return e.waitForRoom(ctx, w)
-	}
-	return err
+	q.submitted++
+	q.held.Add(1)
+	return nil
 }
 
-// requeue queues a task whose place reserve has taken. r is the calling goroutine's runner, or nil. It
-// reports false, and gives the place back, if the executor drops what is queued.
+// requeue queues a task that was held back, whatever the bound says: it has been accepted long ago. r is the calling
+// goroutine's runner, or nil. It reports false if the executor drops what is queued.
 func (e *Executor) requeue(r *runner, en entry) bool {
+	q := &e.inject
 	if r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
 		r.slot.push(en)
-		e.unreserve()
+		q.held.Add(-1)
 		e.notify()
 		return true
 	}
-	q := &e.inject
 	q.mu.Lock()
 	stopped := q.stopped
 	if !stopped {
 		q.queue.push(en)
+		q.used++
 	}
+	q.held.Add(-1)
 	q.unlock()
-	if stopped {
-		e.unreserve()
-		return false
-	}
-	e.notify()
-	return true
-}
-
-// unreserve and bury are the injector's, with the notification that may be due.
-func (e *Executor) unreserve() {
-	if e.inject.unreserve() {
+	if !stopped {
 		e.notify()
 	}
+	return !stopped
 }
 
+// pushOver queues a child that must not wait for room, up to twice the limit (I2).
+func (e *Executor) pushOver(en entry) bool {
+	q := &e.inject
+	q.mu.Lock()
+	ok := !q.stopped && q.acceptOver(en)
+	q.unlock()
+	if ok {
+		e.notify()
+	}
+	return ok
+}
+
+// bury is the injector's, with the notification that may be due.
 func (e *Executor) bury() {
 	if e.inject.bury() {
 		e.notify()

@@ -115,7 +115,7 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 		{"credits are missing", func() { e.credits.TryAcquire(1) }, func() { e.credits.Release(1) }},
 		{"1 entries are queued", func() { q.queue.push(task) }, func() { q.queue.pop() }},
 		{"says that there are entries", func() { q.filled.Store(true) }, func() { q.filled.Store(false) }},
-		{"2 places are taken, 2 of them held back", func() { q.used += 2 }, func() { q.used -= 2 }},
+		{"2 places are taken (I1)", func() { q.used += 2 }, func() { q.used -= 2 }},
 		{"1 entries of strands", func() { q.drains++ }, func() { q.drains-- }},
 		{"drains a strand", func() { r.strand.Store(&strand{}) }, func() { r.strand.Store(nil) }},
 		{"1 yielded runners", func() { q.resumes++; q.used-- }, func() { q.resumes--; q.used++ }},

@@ -1,13 +1,13 @@
 package executor
 
-// waiter is a submitter that waits for room, in arrival order. Each waits on a channel of its own:
-// thousands of goroutines queueing on one mutex cost the garbage collector dearly (golang/go#81957).
+// waiter is a submitter that waits for room, in the executor's queue or in a group, in arrival order. Each waits on a
+// channel of its own: thousands of goroutines queueing on one mutex cost the garbage collector dearly (golang/go#81957).
 type waiter struct {
 	caller     *runner // whose task waits, of whatever executor, or nil
 	en         entry
 	ready      chan struct{} // closed when the waiter is granted or refused
 	err        error         // why it was refused; read after ready
-	held       bool          // wants a place for a task that a group holds back, not the queue itself
+	task       *groupTask    // at the bound of its group: waits for a place there
 	own        bool          // a task of this executor waits: a drain does not refuse it
 	inTask     bool          // some task waits: it must not wait for a queue that stands still
 	listed     bool

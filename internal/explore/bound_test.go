@@ -8,7 +8,8 @@ import (
 )
 
 // A model of the injector's bound and of those who wait for room: inject.go, waiter.go, submit.go, and the
-// parts of keeper.go and life.go that dismiss waiters. What happens under injector.mu is one step; what
+// parts of keeper.go and life.go that dismiss waiters. Of groups it has what they do here: a held task is accepted
+// without a place, and queued later whatever the bound says; a child whose group has a limit never waits. What happens under injector.mu is one step; what
 // comes before and after is others.
 
 const (
@@ -18,24 +19,24 @@ const (
 
 var _ = mirrors(map[string]string{
 	"injector.offer":         "612c6c38ee09",
-	"injector.accept":        "9282f2f60702",
-	"injector.acceptOver":    "95cbb560c641",
+	"injector.accept":        "1634e7de8f24",
+	"injector.acceptOver":    "9ac24a653038",
 	"injector.refusal":       "1af4b0900741",
 	"injector.take":          "2ad3eeee9227",
-	"injector.free":          "413e7de9623b",
-	"injector.grant":         "70a73f5132ce",
-	"injector.unreserve":     "eeaa2702c9a2",
+	"injector.free":          "70dbf577178f",
+	"injector.grant":         "136d6b7ecad7",
 	"injector.bury":          "83036bde3aeb",
 	"injector.sweep":         "30c2a0246bc3",
 	"injector.dismiss":       "842945e2dd87",
 	"waiterList.push":        "d7dc613f4750",
 	"waiterList.remove":      "6a39913ed389",
-	"Executor.admit":         "1089cac43dd8",
+	"Executor.admit":         "6f7a33a5b945",
 	"Executor.waitForRoom":   "16e8e137903e",
-	"Executor.reserve":       "88e035529d1b",
-	"Executor.requeue":       "1b730b37e68e",
-	"keeper.unstick":         "e588a566d418",
-	"Executor.closeInjector": "00da8ab6fc19",
+	"Executor.acceptHeld":    "337bdead3ba1",
+	"Executor.pushOver":      "6388c73dd398",
+	"Executor.requeue":       "7a03a85c6580",
+	"keeper.unstick":         "f986994d8dcc",
+	"Executor.closeInjector": "07d5dcd757c4",
 	"wakeAll":                "cfc943527569",
 })
 
@@ -55,13 +56,14 @@ type boundState struct {
 
 	subs    [bdThreads]boundSubmitter
 	others  [bdThreads]boundOther
-	places  uint8 // of held tasks
+	held    uint8 // tasks, one bit each
 	over    uint8 // accepted over the limit
+	late    uint8 // held, and queued over the limit
 	taken   uint8
 	refused bool // the injector has been closed for outsiders
 }
 
-// boundSubmitter is a call of Go, or of reserve and requeue for a held task.
+// boundSubmitter is a call of Go, or of acceptHeld and requeue for a held task.
 type boundSubmitter struct {
 	pc     uint8
 	result uint8 // of the call
@@ -94,7 +96,7 @@ const (
 	bdLeft
 	bdReady
 	bdRequeue
-	bdUnreserve
+	bdOver
 	bdDone
 )
 
@@ -102,7 +104,8 @@ const (
 //
 //	g  Go from outside        x  the same, whose ctx may end      t  TryGo
 //	c  Go from a task         s  the same, whose runner was denied a spare
-//	h  a task that a group holds back, queued later
+//	h  a task from outside that a group holds back, queued later
+//	m  Go from a task of a group with a limit, which is not to wait
 //
 // and so is everybody else:
 //
@@ -133,7 +136,9 @@ type boundMutant struct {
 	sweepCounts    bool // sweep does not give places back
 	grantUncounted bool // a granted place is not counted
 	grantListed    bool // a granted waiter stays listed
-	heldQueued     bool // a place for a held task queues it at once
+	heldClosed     bool // a held task is accepted although the injector is closed
+	heldStopped    bool // requeue does not look whether the injector is stopped
+	memberWaits    bool // a child whose group has a limit waits for room
 }
 
 func (b bound) model() *model[boundState] {
@@ -155,7 +160,7 @@ func (b bound) model() *model[boundState] {
 	}
 }
 
-func (b *bound) own(t int) bool { return b.subs[t] == 'c' || b.subs[t] == 's' }
+func (b *bound) own(t int) bool { return b.subs[t] == 'c' || b.subs[t] == 's' || b.subs[t] == 'm' }
 
 func (s *boundState) push(task uint8) {
 	s.queue[s.len] = task + 1
@@ -176,11 +181,7 @@ func (b *bound) grant(s *boundState, t int, m *move) {
 	if !b.bug.grantUncounted {
 		s.used++
 	}
-	if b.subs[t] == 'h' && !b.bug.heldQueued {
-		s.places++
-	} else {
-		s.push(uint8(t))
-	}
+	s.push(uint8(t))
 }
 
 func (b *bound) accept(s *boundState, t int, m *move) bool {
@@ -268,12 +269,7 @@ func (b *bound) step(s *boundState, t int, m *move) bool {
 		}
 		sub.result, sub.pc = result, bdDone
 	}
-	// A reserved place is used later, and requeue may find the injector stopped.
-	accepted := func() {
-		if ends(bdNil); kind == 'h' {
-			sub.pc = bdRequeue
-		}
-	}
+	accepted := func() { ends(bdNil) }
 	refusal := func() uint8 {
 		if b.bug.closedOutside {
 			if sub.saw {
@@ -304,6 +300,19 @@ func (b *bound) step(s *boundState, t int, m *move) bool {
 			}
 			return true
 		}
+		if kind == 'h' { // acceptHeld
+			if err := b.refusal(s, t); err != 0 && !b.bug.heldClosed {
+				ends(err)
+				return true
+			}
+			if s.refused {
+				m.fail("L2: a task from outside is held after the injector was closed")
+			}
+			s.held |= 1 << t
+			ends(bdNil)
+			sub.pc = bdRequeue
+			return true
+		}
 		sub.pc = bdAdmit
 		fallthrough
 	case bdAdmit: // admit
@@ -315,6 +324,8 @@ func (b *bound) step(s *boundState, t int, m *move) bool {
 			accepted()
 		case kind == 't':
 			ends(bdFull)
+		case kind == 'm' && !b.bug.memberWaits:
+			sub.pc = bdOver
 		default:
 			sub.pc = bdRoom
 		}
@@ -376,21 +387,26 @@ func (b *bound) step(s *boundState, t int, m *move) bool {
 		}
 		return true
 	case bdRequeue: // its group has a permit
-		if sub.pc = bdDone; s.stopped {
-			sub.pc = bdUnreserve
+		sub.pc = bdDone
+		s.held &^= 1 << t
+		if s.stopped && !b.bug.heldStopped {
+			s.taken |= 1 << t // it is dropped
 			return true
 		}
-		s.push(uint8(t))
-		s.places--
-		return true
-	case bdUnreserve:
-		s.places--
-		s.taken |= 1 << t // it was dropped
-		s.moved++
-		if b.free(s, 1, m) != 0 {
-			m.fail("L2: a stopped injector grants a place")
+		if s.stopped {
+			m.fail("L2: a task is queued after the injector was stopped")
 		}
-		sub.pc = bdDone
+		if s.push(uint8(t)); s.used >= b.limit {
+			s.late++
+		}
+		s.used++
+		return true
+	case bdOver: // pushOver; where it fails, the child runs in place
+		if !s.stopped && b.acceptOver(s, t, m) {
+			accepted()
+		} else {
+			ends(bdFull)
+		}
 		return true
 	}
 	return false
@@ -503,11 +519,11 @@ func (b *bound) other(s *boundState, i int, m *move) bool {
 // always: I1 and I2.
 func (b *bound) always(s *boundState) string {
 	switch {
-	case s.used != s.len+s.places:
-		return fmt.Sprintf("I1: %d places are counted, %d tasks are queued and %d held", s.used, s.len, s.places)
-	case s.used > b.limit+s.over:
+	case s.used != s.len:
+		return fmt.Sprintf("I1: %d places are counted, %d tasks are queued", s.used, s.len)
+	case s.used > b.limit+s.over+s.late:
 		return fmt.Sprintf("I1: %d places are taken, the limit is %d", s.used, b.limit)
-	case s.used > 2*b.limit:
+	case s.used > 2*b.limit+s.late:
 		return fmt.Sprintf("I2: %d places are taken, twice the limit is %d", s.used, 2*b.limit)
 	case s.waiting > 0 && s.used < b.limit:
 		return "I1: somebody waits beside a free place"
@@ -526,6 +542,8 @@ func (b *bound) atRest(s *boundState) string {
 		in := (queued|s.taken)>>t&1 != 0
 		if sub.result == 0 {
 			switch {
+			case b.subs[t] == 'm':
+				return fmt.Sprintf("I2: submitter %d waits with a permit of its group", t)
 			case !listed:
 				return fmt.Sprintf("submitter %d waits, and is on no list", t)
 			case s.refused && !b.own(t) || s.stopped:
@@ -562,7 +580,10 @@ var boundSettings = []bound{
 	{name: "a claimed task", limit: 1, subs: "ggg", others: "bk", takes: 1, most: 1, waiters: true},
 	{name: "two claimed tasks", limit: 2, subs: "gggg", others: "bbk", takes: 1, most: 1, waiters: true},
 	{name: "held tasks", limit: 1, subs: "hgh", others: "k", takes: 3, most: 1},
+	{name: "held tasks, close", limit: 1, subs: "hhg", others: "kq", takes: 3, most: 1},
 	{name: "held tasks, stop", limit: 2, subs: "hhg", others: "kQ", takes: 3, most: 1},
+	{name: "children of a group with a limit", limit: 1, subs: "gmmm", others: "k", takes: 1, most: 1, waiters: true},
+	{name: "the same, stop", limit: 1, subs: "hmm", others: "kQ", takes: 3, most: 1},
 }
 
 func TestExploreBound_EveryInterleavingKeepsI1I2(t *testing.T) {
@@ -593,7 +614,9 @@ func TestExploreBound_FindsMutants(t *testing.T) {
 		"sweep does not count":                     {sweepCounts: true},
 		"a granted place is not counted":           {grantUncounted: true},
 		"a granted waiter stays listed":            {grantListed: true},
-		"a held task is queued at once":            {heldQueued: true},
+		"a held task is accepted when closed":      {heldClosed: true},
+		"a held task is queued when stopped":       {heldStopped: true},
+		"a child with a permit waits for room":     {memberWaits: true},
 		"a drain refuses waiting tasks":            {dismissOwn: true},
 	}
 	for _, name := range slices.Sorted(maps.Keys(mutants)) {
