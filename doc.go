@@ -51,8 +51,8 @@
 //
 // [Executor.Stats] are numbers, and the same numbers are OpenTelemetry instruments, with histograms of a sample
 // of the tasks. A task has a span if its parent's is sampled; [WithTaskName] names it, in profiles and
-// execution traces too. [DebugHandler] is a page for people, with
-// advice when something is wrong; mount it where the public can not reach it.
+// execution traces too. Package debugpage is a page for people,
+// with advice when something is wrong, made of [Executor.Report].
 //
 // # What it does not do
 //

@@ -290,7 +290,7 @@ func TestDocs_TheCodeIsCorrect(t *testing.T) {
 		t.Skip("types are not checked with -short")
 	}
 	imports := newExports(t, "context", "errors", "expvar", "fmt", "net/http", "os", "os/signal", "sync", "syscall", "testing", "testing/synctest", "time",
-		"github.com/seed-97bda89a/executor", "github.com/stretchr/testify/require", "go.uber.org/goleak", "golang.org/x/sync/errgroup")
+		"github.com/seed-97bda89a/executor", "github.com/seed-97bda89a/executor/debugpage", "github.com/stretchr/testify/require", "go.uber.org/goleak", "golang.org/x/sync/errgroup")
 	for _, s := range parts {
 		imports.check(t, s)
 	}

@@ -19,14 +19,16 @@ const (
 // events keeps the last panics and stalls of an executor. Nothing in it refers to a task's values.
 type events struct {
 	mu     sync.Mutex
-	panics []event // oldest first
-	stalls []event
+	panics []EventInfo // oldest first
+	stalls []EventInfo
 }
 
 // panicked makes an error of what recover returned in r's task, and notes it.
 func (r *runner) panicked(value any) *PanicError {
 	p := asPanicError(value)
-	r.e.debug.events.panicked(r.taskName(), p)
+	if p != value { // else a child's, which was noted there, comes up through Join or Wait
+		r.e.events.panicked(r.taskName(), p)
+	}
 	return p
 }
 
@@ -42,9 +44,10 @@ func (r *runner) taskName() string {
 // panicked notes a panic.
 func (ev *events) panicked(task string, p *PanicError) {
 	stack := cutOff(string(p.Stack), maxRecentStack)
-	ev.add(&ev.panics, event{place: task + " " + withoutArguments(topFrame(stack)), DebugEvent: DebugEvent{
-		Time: time.Now(), What: cutOff(panicText(p.Value), maxRecentText), Task: task, Stack: stack,
-	}})
+	ev.add(&ev.panics, EventInfo{
+		Time: time.Now(), Panic: cutOff(panicText(p.Value), maxRecentText), Task: task, Stack: stack,
+		Place: task + " " + withoutArguments(topFrame(stack)),
+	})
 }
 
 // stalled notes what the monitor saw. task is the name of the oldest task.
@@ -57,30 +60,19 @@ func (ev *events) stalled(task string, info *StallInfo) {
 	if task == "" {
 		task = function
 	}
-	what := map[string]string{
-		StallCPU:     "computes past the budget",
-		StallBlocked: "blocks outside of Blocking",
-		StallSpares:  "blocks, and there is no spare",
-	}[info.Reason]
-	if n := len(info.Ages); n > 0 {
-		what += fmt.Sprintf(" for %s; %d stood still, %s waited", durationText(info.Ages[0]), n, numberText(info.Queued))
+	e := EventInfo{Time: time.Now(), Task: task, Stack: stack, Place: task + " " + info.Reason, Reason: info.Reason, Still: len(info.Ages), Queued: info.Queued}
+	if e.Still > 0 {
+		e.Age = info.Ages[0]
 	}
-	ev.add(&ev.stalls, event{place: task + " " + info.Reason, DebugEvent: DebugEvent{Time: time.Now(), What: what, Task: task, Stack: stack}})
-}
-
-// event is what is kept of a panic or a stall, and the place where it happened. Its stack is made plain when
-// somebody looks, for there may be many panics.
-type event struct {
-	DebugEvent
-	place string
+	ev.add(&ev.stalls, e)
 }
 
 // add appends an event, which takes the place of an earlier one from the same place.
-func (ev *events) add(to *[]event, e event) {
+func (ev *events) add(to *[]EventInfo, e EventInfo) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	e.Count = 1
-	at := slices.IndexFunc(*to, func(l event) bool { return l.place == e.place })
+	at := slices.IndexFunc(*to, func(l EventInfo) bool { return l.Place == e.Place })
 	if at >= 0 {
 		e.Count += (*to)[at].Count
 	} else if len(*to) == maxRecent {
@@ -92,15 +84,15 @@ func (ev *events) add(to *[]event, e event) {
 	*to = append(*to, e)
 }
 
-// list returns copies, newest first.
-func (ev *events) list() (panics, stalls []DebugEvent) {
+// list returns copies, newest first. Stacks are made plain only here, for there may be many panics.
+func (ev *events) list() (panics, stalls []EventInfo) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	newest := func(from []event) []DebugEvent {
-		to := make([]DebugEvent, len(from))
-		for i := range from {
-			to[len(from)-1-i] = from[i].DebugEvent
-			to[len(from)-1-i].Stack = plainStack(from[i].Stack)
+	newest := func(from []EventInfo) []EventInfo {
+		to := slices.Clone(from)
+		slices.Reverse(to)
+		for i := range to {
+			to[i].Stack = plainStack(to[i].Stack)
 		}
 		return to
 	}
@@ -195,11 +187,4 @@ func cutOff(text string, most int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

@@ -41,7 +41,7 @@ type Executor struct {
 	seed      atomic.Uint64       // of the runners' random numbers
 
 	waits, runs meter.Histogram // how long tasks waited and ran, of a sample
-	viewers     atomic.Int32    // how many look at the debug page: then there is a sample
+	viewers     atomic.Int32    // how many called Watch: then there is a sample
 	sampler     sampler
 	taskNames   taskNames
 
@@ -55,7 +55,8 @@ type Executor struct {
 	life     life
 	errands  errands
 
-	debug debugger
+	events   events
+	observer observer // of Report
 
 	cfg     config
 	name    string

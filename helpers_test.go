@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor"
-	"github.com/seed-97bda89a/executor/internal/cgotest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -261,11 +260,4 @@ func runChild(t testing.TB, name string) (stdout, stderr string, code int) {
 	_ = cmd.Run()
 	require.NoError(t, ctx.Err(), "the child hangs: %s", errOut.String())
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
-}
-
-func needC(t *testing.T) {
-	t.Helper()
-	if cgotest.Missing != "" {
-		t.Skip(cgotest.Missing)
-	}
 }

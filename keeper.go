@@ -134,7 +134,6 @@ func (k *keeper) main() {
 		}
 		word := e.word.Load() // first: what was asked for before the end is started, and ends
 		k.startRunners()
-		e.debug.launch()
 		if e.life.abandoned.Load() && !k.closing {
 			k.closing = true
 			go func() { _ = e.end(context.Background(), nil) }()

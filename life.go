@@ -338,7 +338,6 @@ func (e *Executor) abandon() *UnfinishedError {
 func (e *Executor) finish() {
 	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
 	e.links.close()
-	e.debug.close() // before ended: what was asked for until then, the keeper still starts
 	chaos.At(chaos.L2Ending)
 	e.idle.mu.Lock()
 	e.word.Or(ended)

@@ -347,7 +347,7 @@ func (k *keeper) report(s *sight, short bool) {
 		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
 			info.Stack = stack
 			info.Reason = reasonOf(stack, info.Reason)
-			e.debug.events.stalled(task, &info)
+			e.events.stalled(task, &info)
 		}
 		e.group.Done() // what follows is not the executor's: nobody waits for it
 		if e.cfg.onStall != nil {

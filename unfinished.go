@@ -177,3 +177,10 @@ func tasksOn(stack string) []string {
 	slices.Reverse(tasks)
 	return tasks
 }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}

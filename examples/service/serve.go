@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/debugpage"
 )
 
 // readTime is how long a client may take to send its request.
@@ -100,7 +101,7 @@ func drain(patience time.Duration, api *server, exec *executor.Executor) error {
 func adminRoutes(metrics http.Handler, ready *atomic.Bool) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
-	mux.Handle("/debug/executor/", executor.DebugHandler()) // a page for browsers, text for curl
+	mux.Handle("/debug/executor/", debugpage.Handler()) // a page for browsers, text for curl
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})

@@ -2,14 +2,15 @@
 package meter
 
 import (
+	"iter"
 	"math/bits"
 	"sync/atomic"
 	"time"
 )
 
 // Histogram counts durations in buckets that are an eighth of a power of two wide, so what it tells is at
-// most 12.5 % above the truth. Recording is two atomic additions and may happen on any goroutine; a
-// snapshot taken meanwhile may miss what is being recorded.
+// most 12.5 % above the truth. Recording is two atomic additions and may happen on any goroutine; who
+// reads meanwhile may miss what is being recorded.
 type Histogram struct {
 	counts [buckets]atomic.Uint64
 	sum    atomic.Int64
@@ -40,48 +41,17 @@ func (h *Histogram) Record(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// Counts is a snapshot of a histogram, or the difference between two.
-type Counts struct {
-	counts [buckets]uint64
-	Count  uint64
-	Sum    time.Duration
-}
-
-// Snapshot returns what has been recorded so far.
-func (h *Histogram) Snapshot() (c Counts) {
-	for i := range h.counts {
-		c.counts[i] = h.counts[i].Load()
-		c.Count += c.counts[i]
-	}
-	c.Sum = time.Duration(h.sum.Load())
-	return c
-}
-
-// Since returns what was recorded after an earlier snapshot of the same histogram.
-func (c *Counts) Since(before *Counts) (d Counts) {
-	for i := range c.counts {
-		d.counts[i] = c.counts[i] - before.counts[i]
-	}
-	d.Count, d.Sum = c.Count-before.Count, c.Sum-before.Sum
-	return d
-}
-
-// Quantile returns a duration that at least the share q of what was recorded does not exceed, or 0 if
-// nothing was. q is from 0 to 1.
-func (c *Counts) Quantile(q float64) time.Duration {
-	rank, seen := q*float64(c.Count), uint64(0)
-	for i, n := range c.counts {
-		if seen += n; n > 0 && float64(seen) >= rank {
-			return bucketEnd(i)
+// All yields how many durations were recorded in each bucket that has any, shortest first, with the longest
+// duration of the bucket.
+func (h *Histogram) All() iter.Seq2[time.Duration, uint64] {
+	return func(yield func(time.Duration, uint64) bool) {
+		for i := range h.counts {
+			if n := h.counts[i].Load(); n > 0 && !yield(bucketEnd(i), n) {
+				return
+			}
 		}
 	}
-	return 0
 }
 
-// Mean returns the average of what was recorded, or 0.
-func (c *Counts) Mean() time.Duration {
-	if c.Count == 0 {
-		return 0
-	}
-	return c.Sum / time.Duration(c.Count)
-}
+// Sum returns the sum of what was recorded.
+func (h *Histogram) Sum() time.Duration { return time.Duration(h.sum.Load()) }

@@ -2,8 +2,6 @@ package meter
 
 import (
 	"math"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -27,43 +25,6 @@ func TestHistogram_BucketsCoverEveryDuration(t *testing.T) {
 	require.Equal(t, buckets-1, bucketOf(math.MaxInt64))
 }
 
-func TestHistogram_QuantilesAreCloseToTheTruth(t *testing.T) {
-	var h Histogram
-	var all []time.Duration
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 10_000 {
-		d := time.Duration(math.Exp(random.Float64() * 25))
-		all = append(all, d)
-		h.Record(d)
-	}
-	slices.Sort(all)
-	c := h.Snapshot()
-	require.EqualValues(t, len(all), c.Count)
-	for _, q := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1} {
-		truth := all[max(0, int(math.Ceil(q*float64(len(all))))-1)]
-		got := c.Quantile(q)
-		require.GreaterOrEqual(t, got, truth, "%g", q)
-		require.LessOrEqual(t, float64(got), float64(truth)*1.125+1, "%g", q)
-	}
-}
-
-func TestHistogram_DifferencesAndEmptiness(t *testing.T) {
-	var h Histogram
-	empty := h.Snapshot()
-	require.Zero(t, empty.Quantile(0.99))
-	require.Zero(t, empty.Mean())
-	h.Record(time.Second)
-	before := h.Snapshot()
-	h.Record(time.Millisecond)
-	h.Record(3 * time.Millisecond)
-	now := h.Snapshot()
-	d := now.Since(&before)
-	require.EqualValues(t, 2, d.Count)
-	require.Equal(t, 2*time.Millisecond, d.Mean())
-	require.Less(t, d.Quantile(1), 4*time.Millisecond)
-	require.GreaterOrEqual(t, now.Quantile(1), time.Second)
-}
-
 func TestHistogram_NothingIsLostWhenManyRecord(t *testing.T) {
 	var h Histogram
 	var wg sync.WaitGroup
@@ -75,7 +36,10 @@ func TestHistogram_NothingIsLostWhenManyRecord(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	c := h.Snapshot()
-	require.EqualValues(t, 4000, c.Count)
-	require.Equal(t, 6*time.Millisecond, c.Sum)
+	count := uint64(0)
+	for _, n := range h.All() {
+		count += n
+	}
+	require.EqualValues(t, 4000, count)
+	require.Equal(t, 6*time.Millisecond, h.Sum())
 }

@@ -1,4 +1,4 @@
-package executor
+package debugpage
 
 import (
 	"fmt"
@@ -70,4 +70,19 @@ func durationText(d time.Duration) string {
 		return unit(float64(d)/1e3, "µs")
 	}
 	return unit(float64(d), "ns")
+}
+
+func plural[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
+
+// cutOff cuts text at most bytes, at the end of a rune.
+func cutOff(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

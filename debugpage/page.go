@@ -1,4 +1,4 @@
-package executor
+package debugpage
 
 import (
 	"bytes"
@@ -14,9 +14,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-97bda89a/executor"
 )
 
-// The page: templates, and what they need beside DebugState. Names, values and stacks are data to
+// The page: templates, and what they need beside State. Names, values and stacks are data to
 // html/template, which escapes them; style and script are ours, and the policy allows nothing else.
 
 //go:embed page
@@ -39,7 +41,7 @@ func pageTemplate() *page {
 		p := &pages.page
 		p.style, p.script = pageFile("style.css"), pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
-			"dur": durationText, "num": numberText[int], "num64": numberText[uint64], "percent": percentText,
+			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText,
 		}).ParseFS(pageFiles, "page/*.html"))
 		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
 			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)
@@ -70,56 +72,46 @@ func (p *page) render(name string, data any) []byte {
 }
 
 // pageLink is an entry of the navigation.
-type pageLink struct {
-	Name, Link string
-	Current    bool
-}
+type pageLink struct{ Name, Link string }
 
 // renderPage renders the whole page. only is the name in the request, if there is one.
 func renderPage(all []*snapshot, only string) []byte {
-	p := pageTemplate()
-	query := ""
+	title, query := "executors", "?"
 	if only != "" {
-		query = "executor=" + url.QueryEscape(only) + "&"
+		query += "executor=" + url.QueryEscape(only) + "&"
 	}
-	data := struct {
-		Title, Time, JSON, Text string
-		Names                   []pageLink
-		Sections                []template.HTML
-		Style                   template.CSS
-		Script                  template.JS
-	}{
-		Title: "executors", Time: time.Now().Format(time.TimeOnly), JSON: "?" + query + "format=json", Text: "?" + query + "format=text",
-		Style: template.CSS(p.style), Script: template.JS(p.script),
-	}
+	var names []pageLink
+	var sections []template.HTML
 	for _, f := range all {
-		data.Sections = append(data.Sections, template.HTML(f.html()))
+		sections = append(sections, template.HTML(f.html()))
 		if len(all) > 1 {
-			data.Names = append(data.Names, pageLink{Name: f.state.Name, Link: "?executor=" + url.QueryEscape(f.state.Name)})
+			names = append(names, pageLink{Name: f.state.Name, Link: "?executor=" + url.QueryEscape(f.state.Name)})
 		}
 	}
 	if only != "" {
-		data.Names = []pageLink{{Name: "all executors", Link: "?"}}
+		names = []pageLink{{Name: "all executors", Link: "?"}}
 	}
 	if len(all) == 1 {
-		data.Title = all[0].state.Name + " · executor"
+		title = all[0].state.Name + " · executor"
 	}
-	return p.render("page.html", data)
+	return renderWhole(title, query, names, sections...)
 }
 
-func renderSection(d *DebugState) []byte {
+func renderSection(d *State) []byte {
 	return pageTemplate().render("section.html", sectionOf(d))
 }
 
 // section is what the template of one executor reads.
 type section struct {
-	*DebugState
+	*State
 	Up        time.Duration
 	Why       string // the number of slots, and where it comes from
 	Figures   []figure
 	Charts    []chart
 	States    []stateCount
 	Many      bool   // too many slots for more than a mark each
+	Busy      []Slot // of these, those with a task, the longest first
+	Hidden    int    // and how many more there are
 	SlotsNote string // beside the heading
 	Stuck     []stuckTasks
 	Times     []timesRow
@@ -129,6 +121,9 @@ type section struct {
 	Ended     []figure
 }
 
+// maxBusy is how many busy slots are listed where there is a mark for each only.
+const maxBusy = 40
+
 type figure struct {
 	Label, Value, Of string
 	Bad              bool
@@ -136,14 +131,14 @@ type figure struct {
 
 // share is a row of the table of tasks, with the length of its bar in percent.
 type share struct {
-	DebugTask
+	Task
 	Bar string
 }
 
 // timesRow is a row of the table of times.
 type timesRow struct {
 	Label string
-	DebugTimes
+	Times
 }
 
 type stateCount struct {
@@ -151,9 +146,9 @@ type stateCount struct {
 	Count int
 }
 
-func sectionOf(d *DebugState) *section {
+func sectionOf(d *State) *section {
 	s := &d.Stats
-	v := &section{DebugState: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16, Why: sizingText(&d.Sizing)}
+	v := &section{State: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16, Why: sizingText(&d.Sizing)}
 	v.Figures = []figure{
 		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %d %s", s.Slots, plural(s.Slots, "slot"))},
 		{Label: "Queued", Value: numberText(s.Queued), Of: queuedOf(s), Bad: s.Queued >= s.QueueLimit},
@@ -178,6 +173,12 @@ func sectionOf(d *DebugState) *section {
 	}
 	for _, task := range d.Tasks {
 		v.Shares = append(v.Shares, share{task, percentText(task.Share / d.Tasks[0].Share)})
+	}
+	if v.Many {
+		v.Busy = slices.DeleteFunc(slices.Clone(d.Slots), func(at Slot) bool { return at.State == "idle" || at.State == "searching" })
+		slices.SortStableFunc(v.Busy, func(a, b Slot) int { return cmp.Compare(b.Age, a.Age) })
+		v.Hidden = max(0, len(v.Busy)-maxBusy)
+		v.Busy = v.Busy[:len(v.Busy)-v.Hidden]
 	}
 	slices.SortFunc(v.Stuck, func(a, b stuckTasks) int { return cmp.Compare(b.Age, a.Age) })
 	if n := s.Slots + s.Lent; n > len(d.Slots) {
@@ -211,14 +212,14 @@ func sectionOf(d *DebugState) *section {
 }
 
 // queuedOf says how long the queue's oldest task has waited, if it is worth saying.
-func queuedOf(s *Stats) string {
+func queuedOf(s *executor.Stats) string {
 	if s.OldestAge >= time.Millisecond {
 		return "oldest " + durationText(s.OldestAge)
 	}
 	return "limit " + numberText(s.QueueLimit)
 }
 
-func throttledFigure(d *DebugState) figure {
+func throttledFigure(d *State) figure {
 	f := figure{Label: "Throttled", Value: "–", Of: "no CPU quota"}
 	if d.Throttling == nil {
 		return f
@@ -237,16 +238,16 @@ func throttledFigure(d *DebugState) figure {
 
 // stuckTasks are tasks of one name that stand still in the same way. What is embedded is of the oldest.
 type stuckTasks struct {
-	DebugSlot
+	Slot
 	Where string // slot 2, or slots 2, 5
 }
 
-func (v *section) addStuck(at DebugSlot) {
+func (v *section) addStuck(at Slot) {
 	for i := range v.Stuck {
 		if s := &v.Stuck[i]; s.Task == at.Task && s.In == at.In {
 			s.Where = strings.Replace(s.Where, "slot ", "slots ", 1) + ", " + strconv.Itoa(at.Slot)
 			if at.Age > s.Age {
-				s.DebugSlot = at
+				s.Slot = at
 			}
 			return
 		}
@@ -254,7 +255,7 @@ func (v *section) addStuck(at DebugSlot) {
 	v.Stuck = append(v.Stuck, stuckTasks{at, "slot " + strconv.Itoa(at.Slot)})
 }
 
-func sizingText(s *Sizing) string {
+func sizingText(s *executor.Sizing) string {
 	n := numberText(s.Slots) + " " + plural(s.Slots, "slot")
 	if s.Fixed {
 		return fmt.Sprintf("%s, fixed by %s, GOMAXPROCS=%d", n, s.Reason, s.GOMAXPROCS)
@@ -265,4 +266,15 @@ func sizingText(s *Sizing) string {
 // Ago says how long ago t was.
 func (v *section) Ago(t time.Time) string {
 	return agoText(v.Time.Sub(t))
+}
+
+// Key tells an event from others when the page is brought up to date: it stays while the event's words change.
+func (e Event) Key() string { return cmp.Or(e.place, e.Task+" "+e.What) }
+
+// initial is the letter in a slot's mark, so that its state is not told by colour alone.
+func initial(state string) string {
+	if state == "idle" {
+		return ""
+	}
+	return strings.ToUpper(state[:1])
 }

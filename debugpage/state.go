@@ -1,15 +1,19 @@
-package executor
+package debugpage
 
-import "time"
+import (
+	"time"
 
-// DebugReport is what DebugHandler answers with ?format=json.
-type DebugReport struct {
-	Executors []DebugState `json:"executors"` // by name
+	"github.com/seed-97bda89a/executor"
+)
+
+// Report is what the page answers with ?format=json.
+type Report struct {
+	Executors []State `json:"executors"` // by name
 }
 
-// DebugState is what DebugHandler shows of one executor. Durations are in nanoseconds. Fields and values may be
+// State is what the page shows of one executor. Durations are in nanoseconds. Fields and values may be
 // added; none changes its name or its meaning within a major version.
-type DebugState struct {
+type State struct {
 	Name      string        `json:"name"`
 	Lifecycle string        `json:"lifecycle"` // open, draining (Shutdown), stopping (Close) or closed
 	Time      time.Time     `json:"time"`      // of this look
@@ -17,25 +21,25 @@ type DebugState struct {
 	Budget    time.Duration `json:"budget"`
 	MaxSpares int           `json:"maxSpares"`
 
-	Stats      Stats        `json:"stats"`
-	Sizing     Sizing       `json:"sizing"`
-	Throttling *Throttling  `json:"throttling,omitempty"` // absent without a CPU quota
-	Runners    DebugRunners `json:"runners"`
-	Slots      []DebugSlot  `json:"slots"` // at most 512
+	Stats      executor.Stats       `json:"stats"`
+	Sizing     executor.Sizing      `json:"sizing"`
+	Throttling *executor.Throttling `json:"throttling,omitempty"` // absent without a CPU quota
+	Runners    Runners              `json:"runners"`
+	Slots      []Slot               `json:"slots"` // at most 512
 
-	Wait DebugTimes `json:"wait"` // from submission to start
-	Run  DebugTimes `json:"run"`  // from start to end
+	Wait Times `json:"wait"` // from submission to start
+	Run  Times `json:"run"`  // from start to end
 
-	History []DebugPoint  `json:"history"` // one for each second, oldest first; at most 60
-	Window  DebugWindow   `json:"window"`  // what was counted over History
-	Tasks   []DebugTask   `json:"tasks"`   // what the slots were seen running over History, most often first
-	Panics  []DebugEvent  `json:"panics"`  // the last ones, newest first; at most 16
-	Stalls  []DebugEvent  `json:"stalls"`
-	Advice  []DebugAdvice `json:"advice"` // empty if nothing is wrong
+	History []Point  `json:"history"` // one for each second, oldest first; at most 60
+	Window  Window   `json:"window"`  // what was counted over History
+	Tasks   []Task   `json:"tasks"`   // what the slots were seen running over History, most often first
+	Panics  []Event  `json:"panics"`  // the last ones, newest first; at most 16
+	Stalls  []Event  `json:"stalls"`
+	Advice  []Advice `json:"advice"` // empty if nothing is wrong
 }
 
-// DebugSlot is one slot.
-type DebugSlot struct {
+// Slot is one slot.
+type Slot struct {
 	Slot   int           `json:"slot"`            // from 0
 	State  string        `json:"state"`           // idle, running, blocking, waiting or searching
 	Task   string        `json:"task,omitempty"`  // its name; without one, the function of a task that stands still
@@ -49,8 +53,8 @@ type DebugSlot struct {
 	Overdue bool `json:"overdue,omitempty"`
 }
 
-// DebugRunners counts the runners that have no slot of their own, and the tasks that lend theirs.
-type DebugRunners struct {
+// Runners counts the runners that have no slot of their own, and the tasks that lend theirs.
+type Runners struct {
 	Parked   int `json:"parked"`   // sleep, ready for work
 	Blocking int `json:"blocking"` // inside Blocking
 	Waiting  int `json:"waiting"`  // wait for a future, a group, a child or room in the queue
@@ -58,23 +62,26 @@ type DebugRunners struct {
 	Surplus  int `json:"surplus"`  // are back from Blocking and have no slot yet
 }
 
-// DebugPoint is one second of history.
-type DebugPoint struct {
+// Point is one second of history.
+type Point struct {
 	Time      time.Time `json:"time"`
 	Submitted float64   `json:"submitted"` // tasks per second
 	Completed float64   `json:"completed"` // tasks per second, however they ended
 	Rejected  float64   `json:"rejected"`  // submissions per second
 	Queued    int       `json:"queued"`
 	Running   int       `json:"running"`
+	Waiting   int       `json:"waiting"` // submitters that wait for room
 
 	// Of the tasks measured in the last 5 s: how long they waited to be started. 0 if there were none.
 	WaitP50 time.Duration `json:"waitP50"`
 	WaitP99 time.Duration `json:"waitP99"`
+
+	Measured uint64 `json:"measured"` // how many those were
 }
 
-// DebugTimes is about the tasks that were measured over the history: one in 64 unless WithHistogramSampling says
+// Times is about the tasks that were measured over the history: one in 64 unless WithHistogramSampling says
 // otherwise, and only those submitted while somebody looks or an SDK takes the histograms.
-type DebugTimes struct {
+type Times struct {
 	Count uint64        `json:"count"`
 	Mean  time.Duration `json:"mean"`
 	P50   time.Duration `json:"p50"`
@@ -82,41 +89,43 @@ type DebugTimes struct {
 	P99   time.Duration `json:"p99"`
 }
 
-// DebugWindow is what was counted over the history.
-type DebugWindow struct {
+// Window is what was counted over the history.
+type Window struct {
 	Length        time.Duration `json:"length"`
 	Rejected      uint64        `json:"rejected"`
 	RejectedFull  uint64        `json:"rejectedFull"`  // those of Rejected that found the queue full
-	Uncompensated uint64        `json:"uncompensated"` // blocked tasks that kept their slots for want of a spare
-	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection that found too few spares
+	Uncompensated uint64        `json:"uncompensated"` // times a blocked task kept its slot for want of a spare
+	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection, 10 ms apart, that found too few spares
 	Periods       uint64        `json:"periods"`       // of the CPU quota
 	Throttled     uint64        `json:"throttled"`     // of these, in which the process was stopped
 }
 
-// DebugTask is how often tasks of one name were seen. A short task without a name counts only for the others' shares.
-type DebugTask struct {
+// Task is how often tasks of one name were seen. A short task without a name counts only for the others' shares.
+type Task struct {
 	Name  string  `json:"name"`
 	Share float64 `json:"share"` // of all tasks seen in slots, 0 to 1
 }
 
-// DebugEvent is a panic or a stall.
-type DebugEvent struct {
+// Event is a panic or a stall.
+type Event struct {
 	Time  time.Time `json:"time"`
 	What  string    `json:"what"`           // the panic value, or the reason and extent of the stall
 	Task  string    `json:"task,omitempty"` // its name
 	Count int       `json:"count"`          // how often it came from the same place
 	Stack string    `json:"stack,omitempty"`
+
+	place string // tells events from different places apart
 }
 
-// DebugAdvice is something that is wrong, and what helps.
-type DebugAdvice struct {
+// Advice is something that is wrong, and what helps.
+type Advice struct {
 	Kind    string `json:"kind"`    // one of the Advice constants
 	Problem string `json:"problem"` // what was seen
 	Remedy  string `json:"remedy"`  // what to do
 	Call    string `json:"call"`    // the call or option that does it
 }
 
-// The kinds of DebugAdvice.
+// The kinds of Advice.
 const (
 	AdviceCheckpoint = "checkpoint" // a task is past its budget, others wait, and it does not call Checkpoint
 	AdviceCgo        = "cgo"        // a task has been in a C call for 20 ms, outside of Blocking

@@ -1,4 +1,4 @@
-package executor
+package debugpage
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func renderTexts(all []*snapshot) []byte {
 	return b.Bytes()
 }
 
-func renderText(d *DebugState) []byte {
+func renderText(d *State) []byte {
 	v := sectionOf(d)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s: %s, up %s\n%s\n", printable(d.Name), d.Lifecycle, durationText(v.Up), printable(v.Why))
@@ -99,7 +99,7 @@ func writeTextSlots(b *bytes.Buffer, v *section) {
 	}
 }
 
-func writeTextEvents(b *bytes.Buffer, kind string, events []DebugEvent, now time.Time) {
+func writeTextEvents(b *bytes.Buffer, kind string, events []Event, now time.Time) {
 	for _, e := range events {
 		fmt.Fprintf(b, "\n%s, %s", kind, agoText(now.Sub(e.Time)))
 		if e.Count > 1 {

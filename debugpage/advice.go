@@ -1,16 +1,17 @@
-package executor
+package debugpage
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// What DebugHandler says when something is wrong. Each rule reads the state that is shown, nothing else.
+// What the page says when something is wrong. Each rule reads the state that is shown, nothing else.
 
 // advise applies the rules.
-func advise(d *DebugState) []DebugAdvice {
-	advice := []DebugAdvice{}
-	for _, rule := range []func(*DebugState) *DebugAdvice{
+func advise(d *State) []Advice {
+	advice := []Advice{}
+	for _, rule := range []func(*State) *Advice{
 		adviseThrottled, adviseRejections, adviseSpares, adviseCheckpoint, adviseCgo, adviseSyscall, adviseBlocked, adviseLatency,
 	} {
 		if a := rule(d); a != nil {
@@ -20,12 +21,12 @@ func advise(d *DebugState) []DebugAdvice {
 	return advice
 }
 
-func adviseThrottled(d *DebugState) *DebugAdvice {
+func adviseThrottled(d *State) *Advice {
 	w := &d.Window
 	if w.Periods == 0 || w.Throttled*20 <= w.Periods {
 		return nil
 	}
-	a := &DebugAdvice{
+	a := &Advice{
 		Kind:    AdviceThrottled,
 		Problem: fmt.Sprintf("The kernel stopped the process in %s of %s periods, because its CPU quota was spent.", numberText(w.Throttled), numberText(w.Periods)),
 		Remedy:  "Something else in the process or its cgroup computes too: move that work into tasks, or raise the quota.",
@@ -38,14 +39,17 @@ func adviseThrottled(d *DebugState) *DebugAdvice {
 	return a
 }
 
-func adviseRejections(d *DebugState) *DebugAdvice {
+func adviseRejections(d *State) *Advice {
 	w := &d.Window
 	if w.Rejected == 0 || d.Lifecycle != "open" {
 		return nil
 	}
 	refused := fmt.Sprintf("%s %s refused in the last %s", numberText(w.Rejected), were(w.Rejected, "submission"), seconds(w.Length))
 	if w.RejectedFull == 0 {
-		return &DebugAdvice{
+		if !slices.ContainsFunc(d.History, func(p Point) bool { return p.Waiting > 0 }) {
+			return nil // nobody waited for room: their contexts, or their groups, were over before
+		}
+		return &Advice{
 			Kind:    AdviceRejections,
 			Problem: refused + ": their contexts ended before there was room.",
 			Remedy:  "Give them more time, let more wait in the queue, or answer at once that you are busy.",
@@ -55,7 +59,7 @@ func adviseRejections(d *DebugState) *DebugAdvice {
 	if w.RejectedFull < w.Rejected {
 		refused += ", " + numberText(w.RejectedFull) + " of them"
 	}
-	return &DebugAdvice{
+	return &Advice{
 		Kind:    AdviceRejections,
 		Problem: fmt.Sprintf("%s because the queue was full (limit %s).", refused, numberText(d.Stats.QueueLimit)),
 		Remedy:  "If callers can wait, let Go hold them back until there is room. If not, answer at once that you are busy. A longer queue only helps with bursts.",
@@ -63,31 +67,40 @@ func adviseRejections(d *DebugState) *DebugAdvice {
 	}
 }
 
-func adviseSpares(d *DebugState) *DebugAdvice {
-	n := d.Window.Uncompensated + d.Window.NoSpare
-	if n == 0 {
+func adviseSpares(d *State) *Advice {
+	w := &d.Window
+	if w.Uncompensated+w.NoSpare == 0 {
 		return nil
 	}
-	a := &DebugAdvice{
-		Kind: AdviceSpares,
-		Problem: fmt.Sprintf("%s %s in the last %s a blocked task kept its slot, because all %s spares stood in for others.",
-			numberText(n), plural(int(n), "time"), seconds(d.Window.Length), numberText(d.MaxSpares)),
+	spares := fmt.Sprintf("all %s spares stood in for others", numberText(d.MaxSpares))
+	a := &Advice{
+		Kind:   AdviceSpares,
 		Remedy: "Allow more spares, or bound the calls that block, so that they wait for their turn with the slot lent.",
 		Call:   "WithMaxSpares(n), or executor.NewBulkhead(name, limit)",
 	}
 	if d.MaxSpares == 0 {
-		a.Problem = fmt.Sprintf("%s %s in the last %s a blocked task kept its slot, because spares are turned off.", numberText(n), plural(int(n), "time"), seconds(d.Window.Length))
+		spares = "spares are turned off"
 		a.Remedy, a.Call = "Allow spares, so that somebody can stand in for a blocked task.", "WithMaxSpares(n)"
+	}
+	if w.Uncompensated > 0 { // calls
+		a.Problem = fmt.Sprintf("%s %s in the last %s a task that blocked kept its slot, because %s.",
+			numberText(w.Uncompensated), plural(w.Uncompensated, "time"), seconds(w.Length), spares)
+	} else { // ticks, however many tasks there were
+		a.Problem = fmt.Sprintf("For %s of the last %s tasks that block outside of Blocking kept their slots while others waited, because %s.",
+			durationText(time.Duration(w.NoSpare)*stallTick), seconds(w.Length), spares)
 	}
 	return a
 }
 
-func adviseCheckpoint(d *DebugState) *DebugAdvice {
-	at := oldest(d, func(s *DebugSlot) bool { return s.Overdue && (s.In == "computing" || s.In == "") })
+// stallTick is how often the stall detection looks.
+const stallTick = 10 * time.Millisecond
+
+func adviseCheckpoint(d *State) *Advice {
+	at := oldest(d, func(s *Slot) bool { return s.Overdue && (s.In == "computing" || s.In == "") })
 	if at == nil || d.Stats.Queued == 0 {
 		return nil
 	}
-	a := &DebugAdvice{
+	a := &Advice{
 		Kind: AdviceCheckpoint,
 		Problem: fmt.Sprintf("%s has computed for at least %s, over its budget of %s, while %s others wait.",
 			taskIn(at), durationText(at.Age), durationText(d.Budget), numberText(d.Stats.Queued)),
@@ -103,12 +116,12 @@ func adviseCheckpoint(d *DebugState) *DebugAdvice {
 	return a
 }
 
-func adviseCgo(d *DebugState) *DebugAdvice {
-	at := oldest(d, func(s *DebugSlot) bool { return s.In == "cgo" && s.Age >= stuckAfter })
+func adviseCgo(d *State) *Advice {
+	at := oldest(d, func(s *Slot) bool { return s.In == "cgo" && s.Age >= stuckAfter })
 	if at == nil {
 		return nil
 	}
-	return &DebugAdvice{
+	return &Advice{
 		Kind:    AdviceCgo,
 		Problem: fmt.Sprintf("%s has been in a C call for at least %s and keeps its slot.", taskIn(at), durationText(at.Age)),
 		Remedy:  "If the call waits, wrap it in Blocking. Bound such calls with a Bulkhead, for each holds a thread.",
@@ -116,12 +129,12 @@ func adviseCgo(d *DebugState) *DebugAdvice {
 	}
 }
 
-func adviseSyscall(d *DebugState) *DebugAdvice {
-	at := oldest(d, func(s *DebugSlot) bool { return s.In == "syscall" && s.Age >= stuckAfter })
+func adviseSyscall(d *State) *Advice {
+	at := oldest(d, func(s *Slot) bool { return s.In == "syscall" && s.Age >= stuckAfter })
 	if at == nil {
 		return nil
 	}
-	return &DebugAdvice{
+	return &Advice{
 		Kind:    AdviceSyscall,
 		Problem: fmt.Sprintf("%s has been in a system call for at least %s and keeps its slot.", taskIn(at), durationText(at.Age)),
 		Remedy:  "Wrap the call in Blocking: its slot then runs other tasks until it returns.",
@@ -129,14 +142,14 @@ func adviseSyscall(d *DebugState) *DebugAdvice {
 	}
 }
 
-func adviseBlocked(d *DebugState) *DebugAdvice {
-	at := oldest(d, func(s *DebugSlot) bool {
+func adviseBlocked(d *State) *Advice {
+	at := oldest(d, func(s *Slot) bool {
 		return s.In != "" && s.In != "computing" && s.In != "cgo" && s.In != "syscall" && s.Age >= stuckAfter
 	})
 	if at == nil {
 		return nil
 	}
-	return &DebugAdvice{
+	return &Advice{
 		Kind:    AdviceBlocked,
 		Problem: fmt.Sprintf("%s has stood still for at least %s (%s) and keeps its slot.", taskIn(at), durationText(at.Age), at.In),
 		Remedy:  "Wrap what it waits for in Blocking: its slot then runs other tasks meanwhile.",
@@ -147,11 +160,11 @@ func adviseBlocked(d *DebugState) *DebugAdvice {
 // enoughMeasured is how many tasks must have been measured for their p99 to mean something.
 const enoughMeasured = 30
 
-func adviseLatency(d *DebugState) *DebugAdvice {
+func adviseLatency(d *State) *Advice {
 	if min(d.Wait.Count, d.Run.Count) < enoughMeasured || d.Wait.P99 <= 10*d.Run.P50 || d.Wait.P99 < time.Millisecond {
 		return nil
 	}
-	return &DebugAdvice{
+	return &Advice{
 		Kind:    AdviceLatency,
 		Problem: fmt.Sprintf("One task in a hundred waits %s or more to be started, while half of them run for less than %s.", durationText(d.Wait.P99), durationText(d.Run.P50)),
 		Remedy:  "Some tasks take far longer than others, or more comes than the slots can do. Call Checkpoint in the long ones, put what blocks into Blocking, or refuse early with TryGo.",
@@ -160,8 +173,8 @@ func adviseLatency(d *DebugState) *DebugAdvice {
 }
 
 // oldest returns the slot whose task has been there for the longest, among those that match.
-func oldest(d *DebugState, match func(*DebugSlot) bool) *DebugSlot {
-	var found *DebugSlot
+func oldest(d *State, match func(*Slot) bool) *Slot {
+	var found *Slot
 	for i := range d.Slots {
 		if s := &d.Slots[i]; s.State == "running" && match(s) && (found == nil || s.Age > found.Age) {
 			found = s
@@ -170,7 +183,7 @@ func oldest(d *DebugState, match func(*DebugSlot) bool) *DebugSlot {
 	return found
 }
 
-func taskIn(s *DebugSlot) string {
+func taskIn(s *Slot) string {
 	if s.Task == "" {
 		return fmt.Sprintf("The task in slot %d", s.Slot)
 	}

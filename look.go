@@ -1,0 +1,223 @@
+package executor
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How Report sees the slots: who is in them, for how long, and what a task does that stands still.
+
+const (
+	maxNameShown = 200
+
+	// stuckAfter is how long a task must have stood still for its goroutine to be looked at: a system
+	// call of that length is worth a Blocking.
+	stuckAfter = 20 * time.Millisecond
+
+	// A look at goroutines stops the world for 5 µs each, so it is not done among more than maxTraced, not more
+	// often than each tracePause, and a task is looked at again only after traceAgain.
+	maxTraced  = 1000
+	tracePause = 500 * time.Millisecond
+	traceAgain = 2 * time.Second
+	maxStacks  = 8
+)
+
+// observer remembers what the last Report saw. Without one it is empty.
+type observer struct {
+	mu     sync.Mutex // taken before any other
+	seen   map[*runner]sighted
+	traced time.Time // when stacks were last taken
+}
+
+// forget lets go of the runners that were seen.
+func (o *observer) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = nil
+}
+
+// sighted is how far a runner was when it was first seen in its task.
+type sighted struct {
+	progress, epoch uint64
+	since           time.Time
+	flagged         bool // the last look saw its budget's flag
+	traced          time.Time
+	in, stack       string // what its goroutine did then
+}
+
+// held is a slot and its holder, as one look sees them.
+type held struct {
+	SlotInfo
+	r *runner // nil unless it is in a task
+}
+
+// slots looks at every slot, and keeps track of the tasks in them.
+func (o *observer) slots(e *Executor, now time.Time) []held {
+	e.idle.mu.Lock()
+	all, free := make([]held, len(e.idle.slots)), slices.Clone(e.idle.free)
+	searchers := searching(e.word.Load())
+	slots := e.idle.slots // copied before each change
+	for i, s := range slots {
+		if r := s.owner(); r != nil {
+			all[i].r = r
+		}
+	}
+	e.idle.mu.Unlock()
+
+	idle := make(map[*slot]bool, len(free))
+	for _, s := range free {
+		idle[s] = true
+	}
+	for i, s := range slots {
+		at := &all[i]
+		at.SlotInfo = SlotInfo{Slot: i, State: "searching", Queued: s.len(), Lent: s.loan != nil}
+		switch {
+		case idle[s]:
+			at.State, at.r = "idle", nil
+		case at.r != nil: // otherwise the slot is on its way to somebody
+			at.State = slotState(at.r.word.Load())
+		}
+	}
+
+	seen := make(map[*runner]sighted, len(all))
+	for i := range all {
+		at := &all[i]
+		switch r := at.r; {
+		case at.State == "searching":
+			searchers--
+		case r != nil:
+			at.Task = r.taskName()
+			seen[r] = o.sight(r, now)
+			at.Age = now.Sub(seen[r].since)
+		}
+	}
+	// A runner does not say that it searches, the state word counts them. Whoever has just done something and
+	// has nothing queued is the likeliest.
+	for i := range all {
+		if at := &all[i]; searchers > 0 && at.State == "running" && at.Age == 0 && at.Queued == 0 {
+			at.search()
+			searchers--
+		}
+	}
+	o.seen = seen
+	return all
+}
+
+// search makes the slot one whose runner has no task.
+func (at *held) search() {
+	at.r = nil
+	at.SlotInfo = SlotInfo{Slot: at.Slot, State: "searching", Queued: at.Queued, Lent: at.Lent}
+}
+
+// slotState names the phase of a runner that holds a slot.
+func slotState(word uint64) string {
+	switch {
+	case word&phaseMask == phaseRunning:
+		return "running"
+	case word&kindWait != 0:
+		return "waiting"
+	}
+	return "blocking"
+}
+
+// sight notes how far r is. Its age starts again when it has moved.
+func (o *observer) sight(r *runner, now time.Time) sighted {
+	progress, epoch := r.count.progress(), r.word.Load()/oneEpoch
+	was, known := o.seen[r]
+	if !known || was.progress != progress || was.epoch != epoch {
+		was = sighted{progress: progress, epoch: epoch, since: now}
+	}
+	return was
+}
+
+// trace finds out what the tasks do that stand still, oldest first.
+func (o *observer) trace(now time.Time, all []held) {
+	var stuck []*held
+	fresh := false
+	for i := range all {
+		at := &all[i]
+		if at.r == nil || at.State != "running" || at.Age < stuckAfter {
+			continue
+		}
+		was := o.seen[at.r]
+		flagged := at.r.flagged.Load() == was.progress+1
+		at.Overdue = flagged && was.flagged
+		was.flagged = flagged
+		o.seen[at.r] = was
+		stuck = append(stuck, at)
+		fresh = fresh || now.Sub(was.traced) > traceAgain
+	}
+	slices.SortFunc(stuck, func(a, b *held) int { return cmp.Compare(b.Age, a.Age) })
+	if len(stuck) > maxStacks {
+		stuck = stuck[:maxStacks]
+	}
+	if fresh && now.Sub(o.traced) >= tracePause && runtime.NumGoroutine() <= maxTraced {
+		o.traceStacks(now, stuck)
+		o.traced = now
+	}
+	for _, at := range stuck {
+		was := o.seen[at.r]
+		function := taskFunction(was.stack)
+		if was.in != "" && function == "" { // it is not in a task, but wants a processor to look for one
+			at.search()
+			continue
+		}
+		at.In, at.Stack = was.in, was.stack
+		if at.Task == "" {
+			at.Task = function
+		}
+	}
+}
+
+// traceStacks takes the stacks of the stuck tasks' goroutines.
+func (o *observer) traceStacks(now time.Time, stuck []*held) {
+	buf := make([]byte, 1<<20)
+	all := string(buf[:runtime.Stack(buf, true)])
+	for _, at := range stuck {
+		was := o.seen[at.r]
+		stack := stackIn(all, at.r.goid)
+		if at.r.count.progress() != was.progress { // it has moved meanwhile: the stack is another task's
+			continue
+		}
+		was.traced, was.in, was.stack = now, doing(stack), plainStack(stack)
+		o.seen[at.r] = was
+	}
+}
+
+// stackIn returns the stack of one goroutine out of those of all.
+func stackIn(all string, goid int64) string {
+	head := "goroutine " + strconv.FormatInt(goid, 10) + " "
+	if !strings.HasPrefix(all, head) {
+		at := strings.Index(all, "\n\n"+head)
+		if at < 0 {
+			return ""
+		}
+		all = all[at+2:]
+	}
+	one, _, _ := strings.Cut(all, "\n\n")
+	return one
+}
+
+// doing says what a goroutine does, from the header of its stack: computing, cgo, syscall, or what it
+// waits for in the runtime's words.
+func doing(stack string) string {
+	_, state, _ := strings.Cut(stack, "[")
+	state, _, _ = strings.Cut(state, "]")
+	state, _, _ = strings.Cut(state, ",")
+	state, _, _ = strings.Cut(state, " labels:")
+	state = strings.TrimSuffix(state, " (scan)")
+	switch {
+	case state == "":
+		return ""
+	case state == "running", state == "runnable", state == "preempted", state == "copystack", strings.HasPrefix(state, "GC "):
+		return "computing"
+	case state == "syscall" && strings.Contains(topFrame(stack), "._Cfunc_"): // as the cgo command calls it
+		return "cgo"
+	}
+	return state
+}

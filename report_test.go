@@ -1,0 +1,126 @@
+package executor
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-97bda89a/executor/internal/meter"
+	"github.com/stretchr/testify/require"
+)
+
+// Mutant: a stack is kept as it is.
+func TestReport_StacksHaveNoArgumentsAndNoLabels(t *testing.T) {
+	stack := "goroutine 7 [chan receive, 2 minutes labels:{\"user\": \"alice\"}]:\n" +
+		"main.(*Shop).buy(0xc000123, {0xc000456, 0x5})\n\t/src/shop.go:12 +0x1f\n" +
+		"main.main.func1()\n\t/src/main.go:9\n" +
+		ScopeName + ".(*runner).bare(...)\n\t/src/job.go:1 +0x2\n" +
+		"created by main.(*Shop).open in goroutine 1\n\t/src/shop.go:3 +0x9"
+	plain := plainStack(stack)
+	require.Equal(t, "goroutine 7 [chan receive, 2 minutes]:\n"+
+		"main.(*Shop).buy\n\t/src/shop.go:12\n"+
+		"main.main.func1\n\t/src/main.go:9\n"+
+		ScopeName+".(*runner).bare\n\t/src/job.go:1\n"+
+		"created by main.(*Shop).open in goroutine 1\n\t/src/shop.go:3", plain)
+	require.Equal(t, "main.main.func1", taskFunction(plain))
+	require.Equal(t, "main.(*Shop).buy", topFrame(plain))
+	require.Equal(t, "", taskFunction("goroutine 1 [running]:\n"+ScopeName+".(*runner).nextTask\n\t/src/runner.go:1"))
+	require.LessOrEqual(t, len(plainStack(strings.Repeat("f(0x1)\n", 1<<16))), maxRecentStack)
+}
+
+func TestReport_WhatAGoroutineDoes(t *testing.T) {
+	for stack, want := range map[string]string{
+		"goroutine 1 [running]:\nmain.f()":                                 "computing",
+		"goroutine 1 [runnable, locked to thread]:\nmain.f()":              "computing",
+		"goroutine 1 [GC assist wait]:\nmain.f()":                          "computing",
+		"goroutine 1 [syscall, 2 minutes]:\nsyscall.Syscall(0x1)":          "syscall",
+		"goroutine 1 [syscall]:\nmain._Cfunc_sleep(0x1)\n\tx.go:1\nmain.f": "cgo",
+		"goroutine 1 [chan receive]:\nmain.f()":                            "chan receive",
+		"goroutine 1 [IO wait labels:{\"a\": \"b\"}]:\nmain.f()":           "IO wait",
+		"goroutine 1 [select (scan)]:\nmain.f()":                           "select",
+		"":                                                                 "",
+	} {
+		require.Equal(t, want, doing(stack), stack)
+	}
+}
+
+// Mutant: the ring grows. Mutant: what keeps happening drives out the rest.
+func TestReport_EventsAreBoundedAndCounted(t *testing.T) {
+	var ev events
+	for range 1000 {
+		ev.panicked("often", &PanicError{Value: "same", Stack: []byte("main.often(0x1)\n\tx.go:1")})
+		ev.panicked("", &PanicError{Value: strings.Repeat("long ", 1<<16), Stack: []byte("main.other(0x1)\n\tx.go:1")})
+	}
+	panics, stalls := ev.list()
+	require.Empty(t, stalls)
+	require.Len(t, panics, 2)
+	require.Equal(t, 1000, panics[1].Count)
+	require.Equal(t, "often", panics[1].Task)
+	require.Less(t, len(panics[0].Panic), 2*maxRecentText)
+	for i := range 100 {
+		ev.stalled("", &StallInfo{Reason: StallBlocked, Queued: i, Ages: []time.Duration{time.Second}, Stack: "main.f" + strings.Repeat("x", i) + "()\n\tx.go:1\n" + ScopeName + ".(*runner).bare()\n"})
+	}
+	_, stalls = ev.list()
+	require.Len(t, stalls, maxRecent)
+	e := stalls[0]
+	require.Equal(t, []any{StallBlocked, time.Second, 1, 99}, []any{e.Reason, e.Age, e.Still, e.Queued})
+}
+
+func TestReport_PanicValues(t *testing.T) {
+	type secret struct{ password string }
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{"text", "text"},
+		{42, "42"},
+		{2.5, "2.5"},
+		{ErrQueueFull, "executor: queue full"},
+		{time.Second, "1s"},
+		{&secret{"x"}, "(*executor.secret)"},
+		{secret{"x"}, "(executor.secret)"},
+		{[]string{"x"}, "([]string)"},
+	} {
+		require.Equal(t, c.want, panicText(c.value))
+	}
+}
+
+func TestDurationCounts_QuantilesAreCloseToTheTruth(t *testing.T) {
+	var h meter.Histogram
+	var all []time.Duration
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		d := time.Duration(math.Exp(random.Float64() * 25))
+		all = append(all, d)
+		h.Record(d)
+	}
+	slices.Sort(all)
+	c := durationCounts(&h)
+	require.EqualValues(t, len(all), c.Count)
+	for _, q := range []float64{0, 0.01, 0.5, 0.9, 0.99, 1} {
+		truth := all[max(0, int(math.Ceil(q*float64(len(all))))-1)]
+		got := c.Quantile(q)
+		require.GreaterOrEqual(t, got, truth, "%g", q)
+		require.LessOrEqual(t, float64(got), float64(truth)*1.125+1, "%g", q)
+	}
+}
+
+func TestDurationCounts_DifferencesAndEmptiness(t *testing.T) {
+	var h meter.Histogram
+	empty := durationCounts(&h)
+	require.Zero(t, empty.Quantile(0.99))
+	require.Zero(t, empty.Mean())
+	h.Record(time.Second)
+	before := durationCounts(&h)
+	h.Record(time.Millisecond)
+	h.Record(3 * time.Millisecond)
+	now := durationCounts(&h)
+	d := now.Since(before)
+	require.EqualValues(t, 2, d.Count)
+	require.Equal(t, 2*time.Millisecond, d.Mean())
+	require.Less(t, d.Quantile(1), 4*time.Millisecond)
+	require.GreaterOrEqual(t, now.Quantile(1), time.Second)
+}
