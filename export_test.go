@@ -309,3 +309,16 @@ func SetTickless() { tickless = true }
 
 // Tickless reports whether SetTickless was called.
 func Tickless() bool { return tickless }
+
+// LoopOver is For over [lo, hi), in a task of its own.
+func LoopOver(ctx context.Context, e *Executor, lo, hi int, fn func(ctx context.Context, i int) error) error {
+	l := &loop{e: e}
+	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		l.work(ctx, eachIndex(fn), lo, hi)
+		return 0, l.result()
+	})
+	if err == nil {
+		_, err = f.Wait(ctx)
+	}
+	return err
+}

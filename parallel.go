@@ -2,11 +2,8 @@ package executor
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
-	"sync"
-	"sync/atomic"
-	"time"
 )
 
 // For calls fn for each i in [0, n), on as many slots as are idle, and returns when all calls have ended.
@@ -15,36 +12,31 @@ import (
 // choose: a range is split when an idle slot has taken the half that was there for it, or when a body
 // blocks inside Blocking. Bodies that wait for each other have to mark it so, or use ForEach. The calls are
 // not tasks of their own: Stats counts the parts of the range, which complete also when a call in them panics.
+// Goexit in a call on the caller's own goroutine ends that too, here and in the other loops.
 func For(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, i int) error) error {
-	if err := e.valid(ctx, fn == nil); err != nil {
-		return err
+	return overRange(ctx, e, "For", n, fn == nil, &loop{}, eachIndex(fn))
+}
+
+// ForRange is For with fewer calls: fn gets a range [lo, hi), which is never empty, and each index is in exactly
+// one. How long the ranges are is up to ForRange: one index at first, then what lasts about 10 µs, so that
+// handing them out costs next to nothing, and idle slots and the end of ctx do not wait. A body of a nanosecond
+// for each index then is as fast as a loop written by hand.
+func ForRange(ctx context.Context, e *Executor, n int, fn func(ctx context.Context, lo, hi int) error) error {
+	return overRange(ctx, e, "ForRange", n, fn == nil, &loop{}, eachRange(fn))
+}
+
+// Reduce folds [0, n) into one value. fn folds a range [lo, hi), as in ForRange, into what the range before it gave,
+// acc, or into T's zero where a part of the loop begins; merge puts the results of two neighboring parts together,
+// the lower one first, and gets no other values. So the result is that of a loop on one goroutine if merge is associative:
+// it need not be commutative. merge runs on the goroutine of a part too. Errors, panics (also of merge), Goexit and
+// the end of ctx are as in For; the result is T's zero then. With n 0 nothing is called.
+func Reduce[T any](ctx context.Context, e *Executor, n int, fn func(ctx context.Context, lo, hi int, acc T) (T, error), merge func(a, b T) T) (T, error) {
+	all := &fold[T]{fn: fn, merge: merge}
+	if err := overRange(ctx, e, "Reduce", n, fn == nil || merge == nil, &loop{}, all); err != nil {
+		var none T
+		return none, err
 	}
-	if n < 0 {
-		return fmt.Errorf("executor: For: n is %d: must not be negative", n)
-	}
-	if over(ctx) {
-		return errorOf(ctx)
-	}
-	if n == 0 {
-		return nil
-	}
-	ctx = attached(ctx)
-	l := &loop{e: e, fn: fn}
-	if r := e.own(currentRunner(ctx)); r != nil && r.block.nested == 0 {
-		l.work(r.contextWithin(ctx), 0, n)
-		return l.result()
-	}
-	e.meet(currentRunner(ctx), "For")
-	f, err := Submit(ctx, e, func(ctx context.Context) (struct{}, error) {
-		l.work(ctx, 0, n)
-		return struct{}{}, l.result()
-	})
-	if err != nil {
-		return err
-	}
-	// Not with ctx: fn may use what belongs to the caller, so For returns only when all calls have ended.
-	_, err = f.Wait(context.WithoutCancel(ctx))
-	return err
+	return all.acc, nil
 }
 
 // Map calls fn for each element of in, as For does, and returns the results in order, or nil and the
@@ -63,6 +55,35 @@ func Map[T, R any](ctx context.Context, e *Executor, in []T, fn func(context.Con
 	}
 	return out, nil
 }
+
+// MapAll is Map that tries every element: an error, a panic (as *PanicError) or a Goexit (as ErrGoexit) is that
+// element's, and the others are tried all the same. Both slices are as long as in. When ctx ends or e is closed
+// the elements that were not tried have that error; an argument that is nil is every element's error. See
+// errors.Join for one error of all.
+func MapAll[T, R any](ctx context.Context, e *Executor, in []T, fn func(context.Context, T) (R, error)) ([]R, []error) {
+	out, errs := make([]R, len(in)), make([]error, len(in))
+	for i := range errs {
+		errs[i] = errUntried
+	}
+	err := overRange(ctx, e, "MapAll", len(in), fn == nil, &loop{tries: true}, eachIndex(func(ctx context.Context, i int) error {
+		errs[i] = ErrGoexit // unless it returns or panics
+		defer func() {
+			if value := recover(); value != nil {
+				errs[i] = asPanicError(value)
+			}
+		}()
+		out[i], errs[i] = fn(ctx, in[i])
+		return nil
+	}))
+	for i := range errs {
+		if sameError(errs[i], errUntried) {
+			errs[i] = err
+		}
+	}
+	return out, errs
+}
+
+var errUntried = errors.New("executor: not tried")
 
 // ForEach calls fn for each element of seq, each call a task of its own, and returns when all have ended,
 // with the first error. It pulls elements on the calling goroutine, no faster than the queue has room,
@@ -100,173 +121,4 @@ func (g *Group) stopped() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.round != nil && g.round.ctx.Err() != nil
-}
-
-// loop is one call of For.
-type loop struct {
-	e       *Executor
-	fn      func(context.Context, int) error
-	stopped atomic.Bool
-	once    sync.Once
-	err     error
-}
-
-const (
-	// chunkTime is about how long a range runs between two looks around. Shorter would spend more on
-	// the clock; longer would leave idle slots waiting.
-	chunkTime = 10 * time.Microsecond
-	maxChunk  = 1 << 20
-)
-
-func (l *loop) fail(err error) {
-	l.once.Do(func() { l.err = err })
-	l.stopped.Store(true)
-}
-
-func (l *loop) result() error {
-	if l.stopped.Load() {
-		return l.err
-	}
-	return nil
-}
-
-// span is a range of a loop that a runner works on: [lo, hi) is what it has not begun.
-type span struct {
-	l      *loop
-	ctx    context.Context
-	lo, hi int
-	forked []half // split off, the newest last
-	outer  *span
-}
-
-// half is a range that was split off.
-type half struct {
-	child  Forked[struct{}]
-	lo, hi int
-}
-
-// work runs [lo, hi) in chunks that last about chunkTime. Whenever the own deque is empty it forks the
-// upper half of what is left: so there is always something for an idle slot to steal, and a range that
-// nobody steals from is split only as often as it can be halved. (Tzannes et al.: Lazy Binary-Splitting,
-// PPoPP 2010.) Halves that nobody took are worked on in the same loop, not on top of it.
-func (l *loop) work(ctx context.Context, lo, hi int) {
-	r := taskOf(ctx).r
-	s := &span{l: l, ctx: ctx, lo: lo, hi: hi, outer: r.stack.span}
-	r.stack.span = s
-	defer func() {
-		r.stack.span = s.outer
-		for len(s.forked) > 0 { // a body called Goexit: wait for what others run
-			s.lo, s.hi = 0, 0
-			s.next(r)
-		}
-	}()
-	for chunk := 1; ; {
-		if s.lo >= s.hi || l.stopped.Load() {
-			s.lo, s.hi = 0, 0
-			if !s.next(r) {
-				return
-			}
-			continue
-		}
-		if ctx.Err() != nil {
-			l.fail(errorOf(ctx))
-			continue
-		}
-		if s.hi-s.lo > chunk && r.slot != nil && r.slot.len() == 0 {
-			s.split(r, s.lo+(s.hi-s.lo)/2)
-		}
-		start := r.shareProcessor(time.Since(epoch))
-		s.run(min(s.hi, s.lo+chunk))
-		if took := time.Since(epoch) - start; took < chunkTime/2 && chunk < maxChunk {
-			chunk *= 2
-		} else if took > 2*chunkTime && chunk > 1 {
-			chunk /= 2
-		}
-	}
-}
-
-// next goes on with the newest half: takes it back if nobody has started it, or waits for it. It reports
-// false when there is none left.
-func (s *span) next(r *runner) bool {
-	last := len(s.forked) - 1
-	if last < 0 {
-		return false
-	}
-	h := s.forked[last]
-	s.forked = s.forked[:last]
-	if h.child.f.reclaim(r, h.child.use) {
-		s.lo, s.hi = h.lo, h.hi
-	} else {
-		s.l.join(s.ctx, h.child)
-	}
-	return true
-}
-
-// split forks [mid, hi), if it can be queued.
-func (s *span) split(r *runner, mid int) {
-	l, hi := s.l, s.hi
-	f, queued := tryFork(r, r.e.parentOf(s.ctx), func(ctx context.Context) struct{} {
-		l.work(ctx, mid, hi)
-		return struct{}{}
-	})
-	if !queued {
-		r.closeFork(&f.forkNode)
-		f.recycle(r)
-		return
-	}
-	s.hi = mid
-	s.forked = append(s.forked, half{Forked[struct{}]{f, f.use()}, mid, hi})
-}
-
-// expose forks all that the runner has not begun, before a body of the loop blocks.
-func (r *runner) expose() {
-	if s := r.stack.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
-		s.split(r, s.lo)
-	}
-}
-
-// run calls fn for the indices up to to. A body that blocks lowers hi.
-func (s *span) run(to int) {
-	l, returned := s.l, false
-	defer func() {
-		if returned {
-			return
-		}
-		if value := recover(); value != nil {
-			l.fail(asPanicError(value))
-		} else {
-			l.fail(ErrGoexit) // and the goroutine goes on ending
-		}
-	}()
-	for i := s.lo; i < min(to, s.hi); i++ {
-		s.lo = i + 1
-		if err := l.fn(s.ctx, i); err != nil {
-			l.fail(err)
-			break
-		}
-	}
-	returned = true
-}
-
-// join waits for a half. It fails only if the half ended by Goexit.
-func (l *loop) join(ctx context.Context, half Forked[struct{}]) {
-	defer func() {
-		if value := recover(); value != nil {
-			p := asPanicError(value)
-			if cause, ok := p.Value.(error); ok && sameError(cause, ErrGoexit) { // as Join says it
-				l.fail(ErrGoexit)
-			} else {
-				l.fail(p)
-			}
-		}
-	}()
-	half.Join(ctx)
-}
-
-// contextWithin returns ctx if it belongs to the task that r runs, else a task context made from it.
-func (r *runner) contextWithin(ctx context.Context) context.Context {
-	if tc := taskOf(ctx); tc != nil && tc.r == r {
-		return ctx
-	}
-	return &taskContext{origin: origin{parent: r.e.parentOf(ctx)}, r: r}
 }

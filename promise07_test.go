@@ -58,6 +58,22 @@ var taskKinds = []struct {
 			return executor.For(ctx, e, 100, func(_ context.Context, i int) error { at(i, body); return nil })
 		})
 	}},
+	{"ForRange", true, func(t *testing.T, e *executor.Executor, body func()) error {
+		return executor.ForRange(context.Background(), e, 100, eachOf(func(_ context.Context, i int) error { at(i, body); return nil }))
+	}},
+	{"ForRange in a task", true, func(t *testing.T, e *executor.Executor, body func()) error {
+		return inTask(t, e, func(ctx context.Context) error {
+			return executor.ForRange(ctx, e, 100, eachOf(func(_ context.Context, i int) error { at(i, body); return nil }))
+		})
+	}},
+	{"Reduce", true, func(t *testing.T, e *executor.Executor, body func()) error {
+		return loops["Reduce"](context.Background(), e, 100, func(_ context.Context, i int) error { at(i, body); return nil })
+	}},
+	{"Reduce in a task", true, func(t *testing.T, e *executor.Executor, body func()) error {
+		return inTask(t, e, func(ctx context.Context) error {
+			return loops["Reduce"](ctx, e, 100, func(_ context.Context, i int) error { at(i, body); return nil })
+		})
+	}},
 	{"ForEach", false, func(t *testing.T, e *executor.Executor, body func()) error {
 		return executor.ForEach(context.Background(), e, slices.Values([]int{40, 41, 42, 43}), func(_ context.Context, i int) error { at(i, body); return nil })
 	}},

@@ -30,6 +30,10 @@ func misuses() []misuse {
 	body := func(context.Context, int) error { return nil }
 	mapper := func(context.Context, int) (int, error) { return 0, nil }
 	second := func(_ any, err error) error { return err }
+	ranger := func(context.Context, int, int) error { return nil }
+	folder := func(context.Context, int, int, int) (int, error) { return 0, nil }
+	larger := func(a, b int) int { return max(a, b) }
+	errs := func(_ []int, errs []error) []error { return errs }
 	bulk := func() *executor.Bulkhead { b, _ := executor.NewBulkhead("nil", 1); return b }
 	ok := func(context.Context) error { return nil }
 	inGroupOf := func(e *executor.Executor, ctx context.Context, fn func(context.Context) error) error {
@@ -81,6 +85,18 @@ func misuses() []misuse {
 		{"For nil executor", false, func(c C, _ E) error { return executor.For(c, nil, 3, body) }},
 		{"For nil fn", false, func(c C, e E) error { return executor.For(c, e, 3, nil) }},
 		{"For negative n", false, func(c C, e E) error { return executor.For(c, e, -1, body) }},
+		{"ForRange nil ctx", false, func(_ C, e E) error { return executor.ForRange(noCtx, e, 3, ranger) }},
+		{"ForRange nil executor", false, func(c C, _ E) error { return executor.ForRange(c, nil, 3, ranger) }},
+		{"ForRange nil fn", false, func(c C, e E) error { return executor.ForRange(c, e, 3, nil) }},
+		{"ForRange negative n", false, func(c C, e E) error { return executor.ForRange(c, e, -1, ranger) }},
+		{"Reduce nil ctx", false, func(_ C, e E) error { return second(executor.Reduce(noCtx, e, 3, folder, larger)) }},
+		{"Reduce nil executor", false, func(c C, _ E) error { return second(executor.Reduce(c, nil, 3, folder, larger)) }},
+		{"Reduce nil fn", false, func(c C, e E) error { return second(executor.Reduce(c, e, 3, nil, larger)) }},
+		{"Reduce nil merge", false, func(c C, e E) error { return second(executor.Reduce(c, e, 3, folder, nil)) }},
+		{"Reduce negative n", false, func(c C, e E) error { return second(executor.Reduce(c, e, -1, folder, larger)) }},
+		{"MapAll nil ctx", false, func(_ C, e E) error { return errors.Join(errs(executor.MapAll(noCtx, e, []int{1, 2}, mapper))...) }},
+		{"MapAll nil executor", false, func(c C, _ E) error { return errors.Join(errs(executor.MapAll(c, nil, []int{1}, mapper))...) }},
+		{"MapAll nil fn", false, func(c C, e E) error { return errors.Join(errs(executor.MapAll[int, int](c, e, []int{1}, nil))...) }},
 		{"ForEach nil ctx", false, func(_ C, e E) error { return executor.ForEach(noCtx, e, slices.Values([]int{1}), body) }},
 		{"ForEach nil executor", false, func(c C, _ E) error { return executor.ForEach(c, nil, slices.Values([]int{1}), body) }},
 		{"ForEach nil seq", false, func(c C, e E) error { return executor.ForEach(c, e, nil, body) }},

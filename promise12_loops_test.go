@@ -16,13 +16,19 @@ import (
 
 // Mutant: a split hands the index at the cut to both halves, or to none.
 func TestPromise12_ForRunsEveryIndexOnce(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 7, 1000, 1_000_000} {
+	for _, name := range []string{"For", "ForRange", "Reduce"} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); everyIndexOnce(t, name) })
+	}
+}
+
+func everyIndexOnce(t *testing.T, name string) {
+	for _, n := range []int{0, 1, 2, 7, 1000, 300_000} {
 		for _, cfg := range [][2]int{{1, 0}, {2, 4}, {5, 0}} {
 			for _, inside := range []bool{false, true} {
 				e := spared(t, cfg[0], cfg[1])
 				runs := make([]atomic.Int32, n)
 				use := func(ctx context.Context) error {
-					return executor.For(ctx, e, n, func(ctx context.Context, i int) error {
+					return loops[name](ctx, e, n, func(ctx context.Context, i int) error {
 						runs[i].Add(1)
 						if i%1000 == 0 {
 							if of, ok := executor.FromContext(ctx); !ok || of != e {
@@ -112,9 +118,19 @@ func TestPromise12_LoopsStopAtTheFirstError(t *testing.T) {
 	}
 }
 
-// loops are For, Map and ForEach with one shape.
+// loops are the loops that end at the first error, with one shape.
 var loops = map[string]func(ctx context.Context, e *executor.Executor, n int, fn func(context.Context, int) error) error{
 	"For": executor.For,
+	"ForRange": func(ctx context.Context, e *executor.Executor, n int, fn func(context.Context, int) error) error {
+		return executor.ForRange(ctx, e, n, eachOf(fn))
+	},
+	"Reduce": func(ctx context.Context, e *executor.Executor, n int, fn func(context.Context, int) error) error {
+		each := eachOf(fn)
+		_, err := executor.Reduce(ctx, e, n, func(ctx context.Context, lo, hi, acc int) (int, error) {
+			return acc + hi - lo, each(ctx, lo, hi)
+		}, func(a, b int) int { return a + b })
+		return err
+	},
 	"Map": func(ctx context.Context, e *executor.Executor, n int, fn func(context.Context, int) error) error {
 		in := make([]int, n)
 		for i := range in {
@@ -126,6 +142,18 @@ var loops = map[string]func(ctx context.Context, e *executor.Executor, n int, fn
 	"ForEach": func(ctx context.Context, e *executor.Executor, n int, fn func(context.Context, int) error) error {
 		return executor.ForEach(ctx, e, count(n), fn)
 	},
+}
+
+// eachOf calls fn for each index of a range.
+func eachOf(fn func(context.Context, int) error) func(ctx context.Context, lo, hi int) error {
+	return func(ctx context.Context, lo, hi int) error {
+		for i := lo; i < hi; i++ {
+			if err := fn(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // count yields 0 to n-1, or for ever if n is negative.
