@@ -33,7 +33,7 @@ type Executor struct {
 
 	credits   *semaphore.Weighted // WithMaxSpares: runners beyond the slots
 	denied    atomic.Bool         // somebody was refused a credit since the last one came back
-	stuck     stuckGroups         // who has to be told that
+	stuck     stuckWaits          // who has to be told that
 	reporting atomic.Bool         // the stall handler is running
 	lastCall  atomic.Int64        // length of the last measured Blocking call, ns
 	doubts    atomic.Int32        // short samples that count for nothing yet

@@ -63,15 +63,22 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	if err := e.valid(ctx, fn == nil); err != nil {
 		return nil, err
 	}
-	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
-	e.meetContext(r, parent)
-	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
-	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
-	f.job = f
+	r := e.runnerOf(ctx)
+	f := newFuture(r, e, ctx, fn)
 	if err := e.rejected(e.submit(r, ctx, entry{of: &f.origin}, wait)); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// newFuture makes the future of a task that is to be submitted with ctx, by r if that is not nil.
+func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(context.Context) (T, error)) *Future[T] {
+	parent := e.parentOf(ctx)
+	e.meetContext(r, parent)
+	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
+	f.job = f
+	return f
 }
 
 // Done returns a channel that is closed when the result is there. A task that is canceled before it

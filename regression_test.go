@@ -222,7 +222,7 @@ func TestRegression_GroupWaiterHelpsOnceTheSparesAreGone(t *testing.T) {
 			poll(t, "the first task waits", func() bool {
 				e.stuck.mu.Lock()
 				defer e.stuck.mu.Unlock()
-				return len(e.stuck.groups) == 1
+				return len(e.stuck.waits) == 1
 			})
 			close(parked)
 		}()
@@ -326,7 +326,7 @@ func TestRegression_ADeniedSpareDoesNotLiftTheBound(t *testing.T) {
 	poll(t, "the waiter is parked", func() bool {
 		e.stuck.mu.Lock()
 		defer e.stuck.mu.Unlock()
-		return len(e.stuck.groups) == 1
+		return len(e.stuck.waits) == 1
 	})
 	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { // takes the waiter's slot, and keeps it
 		Blocking(ctx, func() { close(hog); <-release })

@@ -117,25 +117,28 @@ func (r *runner) trim() int {
 	return n
 }
 
-// stuckGroups lists the groups that parked tasks wait for, one entry for each such task. A task parks because
-// others run what it waits for. When the last spare is gone and every slot is held by a waiting task, nobody
-// does, and the parked ones have to run it themselves (W1).
-type stuckGroups struct {
-	mu     sync.Mutex
-	groups []*Group
+// stuckWaits lists what parked tasks wait for, one entry for each such task. A task parks because others run what
+// it waits for. When the last spare is gone and every slot is held by a waiting task, nobody does, and the parked
+// ones have to run it themselves (W1).
+type stuckWaits struct {
+	mu    sync.Mutex
+	waits []stuckWait
 }
 
-func (l *stuckGroups) add(g *Group) {
+// stuckWait is a Group, or a stream.
+type stuckWait interface{ wakeStuck() }
+
+func (l *stuckWaits) add(w stuckWait) {
 	l.mu.Lock()
-	l.groups = append(l.groups, g)
+	l.waits = append(l.waits, w)
 	l.mu.Unlock()
 }
 
-func (l *stuckGroups) remove(g *Group) {
+func (l *stuckWaits) remove(w stuckWait) {
 	l.mu.Lock()
-	i, last := slices.Index(l.groups, g), len(l.groups)-1
-	l.groups[i], l.groups[last] = l.groups[last], nil
-	l.groups = l.groups[:last]
+	i, last := slices.Index(l.waits, w), len(l.waits)-1
+	l.waits[i], l.waits[last] = l.waits[last], nil
+	l.waits = l.waits[:last]
 	l.mu.Unlock()
 }
 
@@ -153,11 +156,11 @@ func (e *Executor) nobodyRuns() bool {
 }
 
 // wake wakes those who wait for a task that is queued. Caller holds no lock.
-func (l *stuckGroups) wake() {
+func (l *stuckWaits) wake() {
 	l.mu.Lock()
-	groups := slices.Clone(l.groups)
+	waits := slices.Clone(l.waits)
 	l.mu.Unlock()
-	for _, g := range groups {
-		g.wakeStuck()
+	for _, w := range waits {
+		w.wakeStuck()
 	}
 }
