@@ -51,6 +51,7 @@ type Executor struct {
 	outside  outsideCounters
 	links    linkTable
 	quiet    quiet
+	clock    atomic.Pointer[ticking]  // what timers need, once there is one
 	order    atomic.Pointer[ordering] // what Serials and Keyeds need, once there is one
 	life     life
 	errands  errands

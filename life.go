@@ -223,6 +223,9 @@ func (e *Executor) closeInjector(everybody bool) {
 	if o := e.orders(); o != nil {
 		o.refuse(everybody)
 	}
+	if c := e.timers(); c != nil {
+		c.stop()
+	}
 	e.checkQuiet()
 }
 
@@ -345,6 +348,9 @@ func (e *Executor) finish() {
 	e.idle.mu.Unlock()
 	endRunners(parked)
 	e.keeper.poke()
+	if c := e.timers(); c != nil {
+		c.wait()
+	}
 	e.group.Wait()
 	for _, s := range *e.slots.Load() { // dead entries may be left where the last runner called Goexit
 		e.inject.empty(&s.deque)

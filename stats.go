@@ -24,6 +24,7 @@ type Stats struct {
 	QueueLimit  int           `json:"queueLimit"`  // bound of the injector
 	OldestAge   time.Duration `json:"oldestAge"`   // of the oldest task in the injector, in ns; at most a tick of 10 ms or an eighth too low
 	Waiting     int           `json:"waiting"`     // submitters that wait for room
+	Timers      int           `json:"timers"`      // calls of After and Every that wait for their time: no tasks yet
 
 	Submitted uint64 `json:"submitted"` // tasks accepted
 	Completed uint64 `json:"completed"` // tasks that returned, the failed ones included
@@ -39,6 +40,8 @@ type Stats struct {
 	RejectedExpired  uint64 `json:"rejectedExpired"`  // the context's deadline was over
 
 	Dismissed uint64 `json:"dismissed"` // tasks that a group refused because of its own end: an error, or Wait; not in Rejected
+
+	TicksMissed uint64 `json:"ticksMissed"` // of Every: ticks that came while its task was queued or ran, and were left out
 
 	Stolen        uint64 `json:"stolen"`        // tasks taken from another slot's deque
 	Parks         uint64 `json:"parks"`         // times a runner went to sleep for want of work
@@ -257,6 +260,9 @@ func (e *Executor) Stats() Stats {
 	e.idle.mu.Unlock()
 	for _, slot := range slots {
 		s.QueuedLocal += slot.len()
+	}
+	if c := e.timers(); c != nil {
+		s.Timers, s.TicksMissed = c.counts()
 	}
 	if o := e.orders(); o != nil {
 		accepted, started, tickets := o.counts()

@@ -21,6 +21,7 @@ func BenchmarkCheckpoint(b *testing.B) { group(b, "Checkpoint") }
 func BenchmarkTelemetry(b *testing.B)  { group(b, "Telemetry") }
 func BenchmarkTail(b *testing.B)       { group(b, "Tail") }
 func BenchmarkOverload(b *testing.B)   { group(b, "Overload") }
+func BenchmarkOrdered(b *testing.B)    { group(b, "Ordered") }
 func BenchmarkService(b *testing.B)    { group(b, "Service") }
 func BenchmarkScale(b *testing.B)      { group(b, "Scale") }
 func BenchmarkIdle(b *testing.B)       { group(b, "Idle") }
@@ -32,7 +33,7 @@ func BenchmarkTree(b *testing.B)       { group(b, "Tree") }
 // groups are the functions above.
 var groups = []string{
 	"Submit", "Spawn", "PingPong", "Efficiency", "Fork", "For", "Blocking", "Waits", "Checkpoint", "Telemetry",
-	"Tail", "Overload", "Service", "Scale", "Idle", "Memory", "Sort", "Work", "Tree",
+	"Tail", "Overload", "Ordered", "Service", "Scale", "Idle", "Memory", "Sort", "Work", "Tree",
 }
 
 // group runs every entry of every row of a group as a sub-benchmark. With

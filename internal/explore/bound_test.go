@@ -36,7 +36,7 @@ var _ = mirrors(map[string]string{
 	"Executor.pushOver":      "6388c73dd398",
 	"Executor.requeue":       "7a03a85c6580",
 	"keeper.unstick":         "f986994d8dcc",
-	"Executor.closeInjector": "07d5dcd757c4",
+	"Executor.closeInjector": "833201369c13",
 	"wakeAll":                "cfc943527569",
 })
 

@@ -1,0 +1,356 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/pprof"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Timer is one call of After or Every. Its method may be called from any goroutine.
+type Timer struct {
+	clock   *clock
+	ctx     context.Context // the parent of its tasks; nil when it has ended
+	fn      func(context.Context)
+	when    time.Duration // since epoch: when it fires next, or fired last
+	period  time.Duration // 0: once
+	unwatch func() bool   // forgets ctx, or nil
+	at      int32         // its index in the heap, or one of these:
+	order   uint32        // of timers for the same time, the one that was set first fires first
+}
+
+const (
+	timerFired = -1 // its task is queued or runs
+	timerOver  = -2 // it will not fire any more
+)
+
+// After starts fn as a task after d: see Executor.Go. Until then it is no task, and Quiesce does not wait for it. If ctx is
+// done before, or Shutdown or Close begins, it never fires, and nothing of fn and ctx is kept. A full queue
+// delays the task and never drops it. Errors: ctx's, ErrClosed. Cost: about 80 bytes, and no goroutine.
+func (e *Executor) After(ctx context.Context, d time.Duration, fn func(context.Context)) (*Timer, error) {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return nil, err
+	}
+	if d < 0 {
+		return nil, fmt.Errorf("executor: After(%v): must be at least 0", d)
+	}
+	return e.addTimer(ctx, d, 0, fn)
+}
+
+// Every starts fn as a task again and again: first after d, then every d after that, without drift. There are never two
+// at once: ticks that come while its task is queued or runs become one, which follows at once, and the others
+// are counted in Stats.TicksMissed. It ends with Timer.Stop, with ctx, and when Shutdown or Close begins. For
+// everything else see After.
+func (e *Executor) Every(ctx context.Context, d time.Duration, fn func(context.Context)) (*Timer, error) {
+	if err := e.valid(ctx, fn == nil); err != nil {
+		return nil, err
+	}
+	if d <= 0 {
+		return nil, fmt.Errorf("executor: Every(%v): must be above 0", d)
+	}
+	return e.addTimer(ctx, d, d, fn)
+}
+
+// Stop keeps the timer from firing, and reports whether it did so: false means that it has fired for the last time, or
+// was stopped before. A task that runs already goes on, and so does one of After that is queued; one of Every that is queued
+// will do nothing. Inside a task of Every, Stop prevents the next.
+func (t *Timer) Stop() bool {
+	if t == nil || t.clock == nil {
+		return false
+	}
+	return t.clock.end(t)
+}
+
+// ticking is what the core knows of timers; a program without them does not link what is behind it.
+type ticking interface {
+	stop() // the executor is closed: no timer fires any more
+	wait() // for the goroutine that fires, which is about to end
+	counts() (timers int, missed uint64)
+}
+
+// timers returns what the core knows of the executor's timers, or nil.
+func (e *Executor) timers() ticking {
+	if c := e.clock.Load(); c != nil {
+		return *c
+	}
+	return nil
+}
+
+// clock has the timers of an executor: a heap by time, and one timer of package time that is armed for the first.
+//
+//	T1 While a timer is in the heap, either the time is armed for the first one's time or earlier, or fire runs, which looks at the
+//	   heap again before it ends. Both change under the lock only.
+type clock struct {
+	e      *Executor
+	missed atomic.Uint64
+	firing sync.WaitGroup
+
+	mu      sync.Mutex
+	heap    []*Timer // four children each
+	next    *time.Timer
+	set     uint32        // how many were ever set
+	armed   time.Duration // for when next is armed; 0: not
+	running bool          // fire
+	closed  bool
+}
+
+func (e *Executor) clockOf() *clock {
+	if e.clock.Load() == nil {
+		var c ticking = &clock{e: e}
+		e.clock.CompareAndSwap(nil, &c)
+	}
+	return e.timers().(*clock)
+}
+
+var errTimerRange = errors.New("executor: After, Every: the time is too far away")
+
+func (e *Executor) addTimer(ctx context.Context, d, period time.Duration, fn func(context.Context)) (*Timer, error) {
+	e.meet(currentRunner(ctx), "After or Every")
+	if over(ctx) {
+		return nil, errorOf(ctx)
+	}
+	now := time.Since(epoch)
+	if now+d < now {
+		return nil, errTimerRange
+	}
+	c := e.clockOf()
+	t := &Timer{clock: c, ctx: e.parentOf(ctx), fn: fn, when: now + d, period: period}
+	parent := t.ctx
+	c.mu.Lock()
+	if c.closed || e.word.Load()&draining != 0 {
+		c.mu.Unlock()
+		return nil, ErrClosed
+	}
+	c.push(t)
+	c.arm()
+	c.mu.Unlock()
+	if parent.Done() == nil {
+		return t, nil
+	}
+	unwatch := context.AfterFunc(sound(parent), func() { c.end(t) })
+	c.mu.Lock()
+	live := t.at != timerOver
+	if live {
+		t.unwatch = unwatch
+	}
+	c.mu.Unlock()
+	if !live {
+		unwatch()
+	}
+	return t, nil
+}
+
+// arm sets the time for the first timer. Caller holds mu (T1).
+func (c *clock) arm() {
+	if c.running || len(c.heap) == 0 {
+		return
+	}
+	when := c.heap[0].when
+	if c.armed != 0 && c.armed <= when {
+		return
+	}
+	c.armed = max(1, when)
+	d := max(0, when-time.Since(epoch))
+	if c.next == nil {
+		c.next = time.AfterFunc(d, c.fire)
+	} else {
+		c.next.Reset(d)
+	}
+}
+
+// fire submits what is due. It runs on a goroutine of the runtime's, for as long as something is due.
+func (c *clock) fire() {
+	pprof.SetGoroutineLabels(c.e.labels) // it may have foreign ones
+	c.mu.Lock()
+	c.armed = 0
+	if c.running || c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.running = true
+	c.firing.Add(1)
+	defer c.firing.Done()
+	for !c.closed && len(c.heap) > 0 && c.heap[0].when <= time.Since(epoch) {
+		t := c.heap[0]
+		c.remove(t)
+		ctx, fn, unwatch := t.ctx, t.fn, func() bool { return true }
+		if t.period == 0 {
+			unwatch = c.forget(t)
+		} else {
+			t.at, fn = timerFired, t.tick
+		}
+		c.mu.Unlock()
+		unwatch()
+		_ = c.e.startBare(ctx, fn, true) // refused: ctx is done, or the executor closed, and the timer is over
+		c.mu.Lock()
+	}
+	c.running = false
+	c.arm()
+	c.mu.Unlock()
+}
+
+// tick is the task of a timer that fires again and again.
+func (t *Timer) tick(ctx context.Context) {
+	c := t.clock
+	c.mu.Lock()
+	fn := t.fn
+	c.mu.Unlock()
+	if fn == nil { // stopped while it was queued
+		return
+	}
+	defer c.again(t)
+	fn(ctx)
+}
+
+// again makes a timer wait for its next tick, after its task has ended in whatever way.
+func (c *clock) again(t *Timer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case t.at != timerFired:
+		return
+	case c.closed:
+		c.forget(t)
+		return
+	}
+	if due := (time.Since(epoch) - t.when) / t.period; due > 0 {
+		c.missed.Add(uint64(due - 1))
+		t.when += due * t.period
+	} else {
+		t.when += t.period
+	}
+	c.push(t)
+	c.arm()
+}
+
+// end stops a timer, and reports whether it would have fired again.
+func (c *clock) end(t *Timer) bool {
+	c.mu.Lock()
+	live := t.at != timerOver
+	if t.at >= 0 {
+		c.remove(t)
+	}
+	unwatch := c.forget(t)
+	c.mu.Unlock()
+	unwatch()
+	return live
+}
+
+// forget lets go of what a timer holds, when it is over. What it returns is to be called without mu. Caller holds mu.
+func (c *clock) forget(t *Timer) (unwatch func() bool) {
+	unwatch = t.unwatch
+	t.at, t.ctx, t.fn, t.unwatch = timerOver, nil, nil, nil
+	if unwatch == nil {
+		return func() bool { return true }
+	}
+	return unwatch
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	c.closed = true
+	all := c.heap
+	c.heap = nil
+	if c.next != nil {
+		c.next.Stop()
+	}
+	unwatch := make([]func() bool, 0, len(all))
+	for _, t := range all {
+		if t.unwatch != nil {
+			unwatch = append(unwatch, t.unwatch)
+		}
+		c.forget(t)
+	}
+	c.mu.Unlock()
+	for _, forget := range unwatch {
+		forget()
+	}
+}
+
+func (c *clock) wait() { c.firing.Wait() }
+
+func (c *clock) counts() (timers int, missed uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.heap), c.missed.Load()
+}
+
+// The heap. Each timer knows its index.
+
+func (c *clock) push(t *Timer) {
+	c.set++
+	t.order = c.set
+	c.heap = append(c.heap, t)
+	c.up(len(c.heap)-1, t)
+}
+
+// remove takes a timer off the heap.
+func (c *clock) remove(t *Timer) {
+	i, last := int(t.at), len(c.heap)-1
+	moved := c.heap[last]
+	c.heap[last] = nil
+	c.heap = c.heap[:last]
+	if i == last {
+		c.shrink()
+		return
+	}
+	if i > 0 && moved.before(c.heap[(i-1)/4]) {
+		c.up(i, moved)
+	} else {
+		c.down(i, moved)
+	}
+	c.shrink()
+}
+
+// shrink lets go of memory that a quarter of the timers need.
+func (c *clock) shrink() {
+	if n := len(c.heap); cap(c.heap) > 1024 && n < cap(c.heap)/4 {
+		c.heap = append(make([]*Timer, 0, 2*n), c.heap...)
+	}
+}
+
+// before orders timers by time, and by when they were set.
+func (t *Timer) before(o *Timer) bool {
+	return t.when < o.when || t.when == o.when && int32(t.order-o.order) < 0
+}
+
+func (c *clock) up(i int, t *Timer) {
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !t.before(c.heap[parent]) {
+			break
+		}
+		c.place(i, c.heap[parent])
+		i = parent
+	}
+	c.place(i, t)
+}
+
+func (c *clock) down(i int, t *Timer) {
+	for {
+		first := 4*i + 1
+		if first >= len(c.heap) {
+			break
+		}
+		least := first
+		for child := first + 1; child < min(first+4, len(c.heap)); child++ {
+			if c.heap[child].before(c.heap[least]) {
+				least = child
+			}
+		}
+		if !c.heap[least].before(t) {
+			break
+		}
+		c.place(i, c.heap[least])
+		i = least
+	}
+	c.place(i, t)
+}
+
+func (c *clock) place(i int, t *Timer) {
+	c.heap[i] = t
+	t.at = int32(i)
+}
