@@ -3,6 +3,11 @@ package executor
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"weak"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -11,11 +16,108 @@ import (
 // of the process: cgo calls into one library, connections to one backend. Its methods may be called
 // from any goroutine.
 type Bulkhead struct {
-	name  string
-	calls *semaphore.Weighted
+	name    string
+	limit   int
+	calls   *semaphore.Weighted
+	inside  atomic.Int64
+	waiting callers
 }
 
-// NewBulkhead returns a Bulkhead for at most limit calls at once. The name is for people.
+// callers are those who wait, by when they came, since epoch.
+type callers struct {
+	mu    sync.Mutex
+	since map[*time.Duration]struct{}
+}
+
+// BulkheadStats says how much of a Bulkhead is in use.
+type BulkheadStats struct {
+	Name        string        `json:"name"`
+	Limit       int           `json:"limit"`       // calls at once
+	Inside      int           `json:"inside"`      // calls in progress
+	Waiting     int           `json:"waiting"`     // calls that wait for one to end
+	LongestWait time.Duration `json:"longestWait"` // of those that wait now, in ns
+}
+
+// Bulkheads returns the figures of all bulkheads of the process, in the order in which they were made. A Bulkhead that
+// nobody refers to any more is left out sooner or later.
+func Bulkheads() []BulkheadStats {
+	var all []BulkheadStats
+	bulkheadList.mu.Lock()
+	defer bulkheadList.mu.Unlock()
+	bulkheadList.all = slices.DeleteFunc(bulkheadList.all, func(w weak.Pointer[Bulkhead]) bool {
+		b := w.Value()
+		if b != nil {
+			all = append(all, b.Stats())
+		}
+		return b == nil
+	})
+	return all
+}
+
+// bulkheads is Bulkheads, once there is one: programs without do not contain it.
+var bulkheads atomic.Pointer[func() []BulkheadStats]
+
+var bulkheadList struct {
+	mu  sync.Mutex
+	all []weak.Pointer[Bulkhead]
+}
+
+// register makes b known to Bulkheads.
+func (b *Bulkhead) register() *Bulkhead {
+	bulkheadList.mu.Lock()
+	defer bulkheadList.mu.Unlock()
+	bulkheadList.all = append(bulkheadList.all, weak.Make(b))
+	list := Bulkheads
+	bulkheads.CompareAndSwap(nil, &list)
+	return b
+}
+
+// Stats returns the figures of b. They are read one after the other.
+func (b *Bulkhead) Stats() BulkheadStats {
+	if b == nil {
+		return BulkheadStats{}
+	}
+	s := BulkheadStats{Name: b.name, Limit: b.limit, Inside: int(b.inside.Load())}
+	now := time.Since(epoch)
+	b.waiting.mu.Lock()
+	defer b.waiting.mu.Unlock()
+	s.Waiting = len(b.waiting.since)
+	for since := range b.waiting.since {
+		s.LongestWait = max(s.LongestWait, now-*since)
+	}
+	return s
+}
+
+// enter waits for a place. It reports false if ctx is done first.
+func (b *Bulkhead) enter(ctx context.Context) bool {
+	if !b.calls.TryAcquire(1) {
+		now := time.Since(epoch)
+		b.waiting.set(func(since map[*time.Duration]struct{}) { since[&now] = struct{}{} })
+		err := b.calls.Acquire(sound(ctx), 1)
+		b.waiting.set(func(since map[*time.Duration]struct{}) { delete(since, &now) })
+		if err != nil {
+			return false
+		}
+	}
+	b.inside.Add(1)
+	return true
+}
+
+func (b *Bulkhead) leave() {
+	b.inside.Add(-1)
+	b.calls.Release(1)
+}
+
+func (c *callers) set(change func(map[*time.Duration]struct{})) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.since == nil {
+		c.since = make(map[*time.Duration]struct{})
+	}
+	change(c.since)
+}
+
+// NewBulkhead returns a Bulkhead for at most limit calls at once. The name is for people, in metrics for instance.
 func NewBulkhead(name string, limit int) (*Bulkhead, error) {
 	if name == "" {
 		return nil, fmt.Errorf("executor: NewBulkhead(%q, %d): name must not be empty", name, limit)
@@ -23,7 +125,8 @@ func NewBulkhead(name string, limit int) (*Bulkhead, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("executor: NewBulkhead(%q, %d): limit must be at least 1", name, limit)
 	}
-	return &Bulkhead{name: name, calls: semaphore.NewWeighted(int64(limit))}, nil
+	b := &Bulkhead{name: name, limit: limit, calls: semaphore.NewWeighted(int64(limit))}
+	return b.register(), nil
 }
 
 // Blocking runs fn as the function Blocking does, when less than limit calls are in progress. Otherwise it
@@ -42,11 +145,11 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 	}
 	var err error
 	Blocking(ctx, func() {
-		if !b.calls.TryAcquire(1) && b.calls.Acquire(sound(ctx), 1) != nil {
+		if !b.enter(ctx) {
 			err = errorOf(ctx)
 			return
 		}
-		defer b.calls.Release(1)
+		defer b.leave()
 		fn()
 	})
 	return err

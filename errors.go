@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -47,7 +48,11 @@ func (s *sentinel) ErrorType() string { return s.kind }
 type PanicError struct {
 	Value any    // what was passed to panic
 	Stack []byte // the stack of the goroutine that panicked, from inside the panic
+	noted uint32 // it is among the executor's events; atomic
 }
+
+// first reports whether nobody has noted the panic yet: it may pass through many joins.
+func (p *PanicError) first() bool { return atomic.CompareAndSwapUint32(&p.noted, 0, 1) }
 
 // Error returns the panic value and the original stack.
 func (p *PanicError) Error() string {

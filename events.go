@@ -23,10 +23,10 @@ type events struct {
 	stalls []EventInfo
 }
 
-// panicked makes an error of what recover returned in r's task, and notes it.
+// panicked makes an error of what recover returned in r's task, and notes it where it came up first.
 func (r *runner) panicked(value any) *PanicError {
 	p := asPanicError(value)
-	if p != value { // else a child's, which was noted there, comes up through Join or Wait
+	if p.first() {
 		r.e.events.panicked(r.taskName(), p)
 	}
 	return p

@@ -59,12 +59,12 @@ type Executor struct {
 	events   events
 	observer observer // of Report
 
-	cfg     config
-	name    string
-	bubble  uint64 // of testing/synctest, that it was made in; 0: none
-	born    time.Time
-	labels  context.Context // carries the profiler labels of runners
-	metrics func() error    // unregisters the instruments
+	cfg    config
+	name   string
+	bubble uint64 // of testing/synctest, that it was made in; 0: none
+	born   time.Time
+	labels context.Context // carries the profiler labels of runners
+	ledger *ledger         // the counts of its provider
 }
 
 // New makes an executor. It reports every bad option at once (errors.Join). It starts one goroutine;
@@ -92,7 +92,9 @@ func New(opts ...Option) (*Executor, error) {
 	}
 	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
 	e.inject.due.Store(cfg.sampling > 0)
-	e.metrics = e.registerMetrics()
+	e.ledger = ledgerOf(cfg.meters)
+	e.sampler.register(e.ledger.in, executorName(e.name))
+	e.ledger.open(e)
 
 	e.group.gone = make(chan struct{})
 	e.group.Add(1)

@@ -357,11 +357,7 @@ func (e *Executor) finish() {
 	}
 	e.inject.purge()
 	e.sizer.reader.Close()
-	e.errand(func() { // it may wait for somebody else's callback
-		if err := e.metrics(); err != nil {
-			e.cfg.log.Warn("executor: metrics were not unregistered", "executor", e.name, "err", err)
-		}
-	})
+	e.ledger.close(e)
 	e.life.mu.Lock()
 	e.life.seen = nil
 	e.life.mu.Unlock()

@@ -44,7 +44,7 @@ type config struct {
 	problems   []error
 
 	tickless  bool                   // the keeper does not tick, except for what attend is called for; only in tests
-	reader    func() *cgroup.Reader  // cgroup.NewReader, except in tests
+	reader    func() *cgroup.Reader  // cgroup.Shared, except in tests
 	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
 
@@ -62,7 +62,7 @@ func newConfig(opts []Option) (config, error) {
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
-		reader:    cgroup.NewReader,
+		reader:    cgroup.Shared,
 		bootstrap: cgroup.Bootstrap,
 	}
 	for i, o := range opts {

@@ -1,10 +1,8 @@
 package executor
 
 import (
-	"context"
 	"sync"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -15,48 +13,64 @@ const ScopeName = "github.com/seed-97bda89a/executor"
 // Version is the version of this package, as reported with its metrics and spans.
 const Version = "0.1.0"
 
-// registerMetrics creates the instruments and the callback that reads them from Stats. Nothing happens
-// per task: all values are counted anyway, and are added up when somebody collects. It returns what
-// unregisters the callback; a callback left behind would keep the executor alive, and a second one under
-// the same name would be added to it.
-func (e *Executor) registerMetrics() (unregister func() error) {
-	meter := e.cfg.meters.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
-	b := &metricBuilder{meter: meter, name: attribute.String("executor.name", e.name)}
-	e.sampler.register(meter, b.name)
-	b.slots(e.cfg.maxSpares)
-	b.tasks()
-	b.scheduling()
-	b.cpu()
-
-	throttled := &throttleCount{}
-	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		v := view{Stats: e.Stats()}
-		v.throttled, v.hasThrottled = throttled.add(e.Throttling())
-		for _, observe := range b.observations {
-			observe(o, &v)
-		}
-		return nil
-	}, b.instruments...)
-	if err != nil {
-		b.errs = append(b.errs, err)
-	}
-	for _, err := range b.errs {
-		otel.Handle(err) // as instrumentation is asked to: metrics are not worth failing for
-	}
-	if registration == nil {
-		return func() error { return nil }
-	}
-	return registration.Unregister
-}
-
-// view is what one collection sees.
+// view is what one collection sees of an executor.
 type view struct {
 	Stats
+	spares       int
 	throttled    Throttling
 	hasThrottled bool
 }
 
-func (b *metricBuilder) slots(spares int) {
+// instruments are those of one provider. All its executors share them.
+type instruments struct {
+	meter  metric.Meter
+	list   []metric.Observable
+	series []series
+	errs   []error
+
+	waits, runs metric.Float64Histogram // see sample.go
+
+	forgotten      metric.Int64Observable // names, see ledger.go
+	bulkheadLimit  metric.Int64Observable
+	bulkheadCalls  metric.Int64Observable
+	bulkheadOldest metric.Float64Observable
+}
+
+// series is one value of an instrument, told apart from others by an attribute if key is not empty.
+type series struct {
+	key, is string
+	counter bool // it goes on after the end of an executor
+	observe func(metric.Observer, *view, metric.ObserveOption)
+}
+
+func newInstruments(meter metric.Meter) *instruments {
+	b := &instruments{meter: meter}
+	b.slots()
+	b.tasks()
+	b.scheduling()
+	b.cpu()
+	b.others()
+	b.waits = durations(meter, "executor.queue.wait.duration", "How long tasks waited to be started, of a sample.")
+	b.runs = durations(meter, "executor.task.duration", "How long tasks ran, of a sample.")
+	return b
+}
+
+// attributes returns those of each series, for an executor's name.
+func (b *instruments) attributes(name string) []metric.ObserveOption {
+	of := make([]metric.ObserveOption, len(b.series))
+	for i, s := range b.series {
+		attrs := []attribute.KeyValue{executorName(name)}
+		if s.key != "" {
+			attrs = append(attrs, attribute.String(s.key, s.is))
+		}
+		of[i] = metric.WithAttributeSet(attribute.NewSet(attrs...))
+	}
+	return of
+}
+
+func executorName(name string) attribute.KeyValue { return attribute.String("executor.name", name) }
+
+func (b *instruments) slots() {
 	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.",
 		reading{of: func(v *view) int { return v.Slots }})
 	lent := func(v *view) int { return min(v.Lendable, v.Slots-v.Idle) }
@@ -70,10 +84,10 @@ func (b *metricBuilder) slots(spares int) {
 		reading{"executor.worker.state", "blocked", blocked},
 		reading{"executor.worker.state", "idle", func(v *view) int { return v.Parked }})
 	b.gauge("executor.worker.limit", "{worker}", "Runners that there may be, spares included.",
-		reading{of: func(v *view) int { return v.Slots + spares }})
+		reading{of: func(v *view) int { return v.Slots + v.spares }})
 }
 
-func (b *metricBuilder) tasks() {
+func (b *instruments) tasks() {
 	b.gauge("executor.queue.size", "{task}", "Tasks accepted and not started.",
 		reading{"executor.queue.kind", "shared", func(v *view) int { return v.Queued - v.QueuedLocal }},
 		reading{"executor.queue.kind", "local", func(v *view) int { return v.QueuedLocal }})
@@ -99,7 +113,7 @@ func (b *metricBuilder) tasks() {
 		count{reason, "deadline", func(v *view) uint64 { return v.RejectedExpired }})
 }
 
-func (b *metricBuilder) scheduling() {
+func (b *instruments) scheduling() {
 	b.counter("executor.task.stolen", "{task}", "Tasks taken from another slot's queue.",
 		count{of: func(v *view) uint64 { return v.Stolen }})
 	b.counter("executor.steal.attempts", "{attempt}", "Looks into another slot's queue.",
@@ -123,7 +137,7 @@ func (b *metricBuilder) scheduling() {
 		count{of: func(v *view) uint64 { return v.Wakeups }})
 }
 
-func (b *metricBuilder) cpu() {
+func (b *instruments) cpu() {
 	b.quota("executor.cpu.quota", "{cpu}", "CPU quota that the slots follow.",
 		func(v *view) (float64, bool) { return v.Quota, v.Quota > 0 })
 	ok := func(v *view) bool { return v.hasThrottled }
@@ -156,15 +170,6 @@ func (c *throttleCount) add(now Throttling, ok bool) (Throttling, bool) {
 	return c.sum, true
 }
 
-// metricBuilder collects the instruments of one executor.
-type metricBuilder struct {
-	meter        metric.Meter
-	name         attribute.KeyValue
-	instruments  []metric.Observable
-	observations []func(metric.Observer, *view)
-	errs         []error
-}
-
 // reading is one value of an instrument that goes up and down, and count one of a counter. Where key is not
 // empty, it is one of several, told apart by that attribute.
 type reading struct {
@@ -177,74 +182,103 @@ type count struct {
 	of      func(*view) uint64
 }
 
-func (b *metricBuilder) add(instrument metric.Observable, err error) {
+func (b *instruments) add(instrument metric.Observable, err error) {
 	if err != nil {
 		b.errs = append(b.errs, err)
 	}
-	b.instruments = append(b.instruments, instrument)
+	b.list = append(b.list, instrument)
 }
 
-// with returns the attributes of one value, made once.
-func (b *metricBuilder) with(key, is string) metric.ObserveOption {
-	attrs := []attribute.KeyValue{b.name}
-	if key != "" {
-		attrs = append(attrs, attribute.String(key, is))
-	}
-	return metric.WithAttributeSet(attribute.NewSet(attrs...))
-}
-
-func (b *metricBuilder) gauge(name, unit, description string, readings ...reading) {
+func (b *instruments) gauge(name, unit, description string, readings ...reading) {
 	i, err := b.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	b.add(i, err)
 	for _, r := range readings {
-		attrs := b.with(r.key, r.is)
-		b.observations = append(b.observations, func(o metric.Observer, v *view) { o.ObserveInt64(i, int64(r.of(v)), attrs) })
+		b.series = append(b.series, series{r.key, r.is, false, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
+			o.ObserveInt64(i, int64(r.of(v)), attrs)
+		}})
 	}
 }
 
-func (b *metricBuilder) counter(name, unit, description string, counts ...count) {
+func (b *instruments) counter(name, unit, description string, counts ...count) {
 	b.counterIf(func(*view) bool { return true }, name, unit, description, counts...)
 }
 
 // counterIf is a counter that has no value unless ok says so.
-func (b *metricBuilder) counterIf(ok func(*view) bool, name, unit, description string, counts ...count) {
+func (b *instruments) counterIf(ok func(*view) bool, name, unit, description string, counts ...count) {
 	i, err := b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	b.add(i, err)
 	for _, c := range counts {
-		attrs := b.with(c.key, c.is)
-		b.observations = append(b.observations, func(o metric.Observer, v *view) {
+		b.series = append(b.series, series{c.key, c.is, true, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
 			if ok(v) {
 				o.ObserveInt64(i, int64(c.of(v)), attrs)
 			}
-		})
+		}})
 	}
 }
 
 // seconds adds a duration: one that only grows, or one that goes up and down.
-func (b *metricBuilder) seconds(name, description string, grows bool, of func(*view) (float64, bool)) {
+func (b *instruments) seconds(name, description string, grows bool, of func(*view) (float64, bool)) {
 	if !grows {
 		b.quota(name, "s", description, of)
 		return
 	}
 	i, err := b.meter.Float64ObservableCounter(name, metric.WithUnit("s"), metric.WithDescription(description))
 	b.add(i, err)
-	b.float(i, of)
+	b.float(i, true, of)
 }
 
 // quota adds a number that is not a sum.
-func (b *metricBuilder) quota(name, unit, description string, of func(*view) (float64, bool)) {
+func (b *instruments) quota(name, unit, description string, of func(*view) (float64, bool)) {
 	i, err := b.meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
 	b.add(i, err)
-	b.float(i, of)
+	b.float(i, false, of)
 }
 
-func (b *metricBuilder) float(i metric.Float64Observable, of func(*view) (float64, bool)) {
-	attrs := b.with("", "")
-	b.observations = append(b.observations, func(o metric.Observer, v *view) {
+func (b *instruments) float(i metric.Float64Observable, counter bool, of func(*view) (float64, bool)) {
+	b.series = append(b.series, series{"", "", counter, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
 		if value, ok := of(v); ok {
 			o.ObserveFloat64(i, value, attrs)
 		}
-	})
+	}})
+}
+
+// others adds what does not belong to one executor.
+func (b *instruments) others() {
+	names, err := b.meter.Int64ObservableCounter("executor.names.forgotten", metric.WithUnit("{name}"),
+		metric.WithDescription("Names of executors whose counts were added to those of the name "+forgottenName+"."))
+	b.add(names, err)
+	limit, err := b.meter.Int64ObservableUpDownCounter("executor.bulkhead.limit", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls that a bulkhead lets in at once."))
+	b.add(limit, err)
+	calls, err := b.meter.Int64ObservableUpDownCounter("executor.bulkhead.count", metric.WithUnit("{call}"),
+		metric.WithDescription("Calls inside a bulkhead, and waiting for it."))
+	b.add(calls, err)
+	oldest, err := b.meter.Float64ObservableGauge("executor.bulkhead.wait.longest", metric.WithUnit("s"),
+		metric.WithDescription("How long the call has waited that waits longest."))
+	b.add(oldest, err)
+	b.forgotten, b.bulkheadLimit, b.bulkheadCalls, b.bulkheadOldest = names, limit, calls, oldest
+}
+
+func (b *instruments) observeBulkheads(o metric.Observer) {
+	list := bulkheads.Load()
+	if list == nil {
+		return
+	}
+	byName := make(map[string]BulkheadStats)
+	for _, s := range (*list)() {
+		sum := byName[s.Name]
+		byName[s.Name] = BulkheadStats{s.Name, sum.Limit + s.Limit, sum.Inside + s.Inside, sum.Waiting + s.Waiting, max(sum.LongestWait, s.LongestWait)}
+	}
+	for _, s := range byName {
+		name := attribute.String("executor.bulkhead.name", s.Name)
+		state := func(is string) metric.ObserveOption {
+			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
+		}
+		o.ObserveInt64(b.bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
+		o.ObserveInt64(b.bulkheadCalls, int64(s.Inside), state("inside"))
+		o.ObserveInt64(b.bulkheadCalls, int64(s.Waiting), state("waiting"))
+		o.ObserveFloat64(b.bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
+	}
 }
 
 func errorType(v string) attribute.KeyValue { return attribute.String("error.type", v) }

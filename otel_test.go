@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,9 @@ func TestMetrics_AreWhatTheReadmeSays(t *testing.T) {
 	r, mp := newReader(t)
 	e := newMeasured(t, WithMeterProvider(mp), WithHistogramSampling(1))
 	runSome(t, e)
+	b, err := NewBulkhead("said", 1)
+	require.NoError(t, err)
+	defer runtime.KeepAlive(b)
 	var told []string
 	for name, m := range collect(t, r) {
 		require.NotEmpty(t, m.Description, name)
@@ -221,7 +225,7 @@ func TestMetrics_ReasonsAndKinds(t *testing.T) {
 	s := e.Stats()
 	require.EqualValues(t, 1, s.RejectedClosed)
 	require.EqualValues(t, 5, s.Rejected)
-	until(t, "an executor that has ended reports nothing", func() bool { return collect(t, r)["executor.task.rejected"].Data == nil })
+	require.EqualValues(t, 2, numbers(t, collect(t, r)["executor.task.rejected"])["executor.rejection.reason=deadline"], "final counts stay")
 }
 
 // Waiting gives the slot away for another reason than Blocking.

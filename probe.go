@@ -24,7 +24,8 @@ type probe struct {
 
 	span    trace.Span // nil if it has none
 	events  atomic.Int32
-	stalled atomic.Bool
+	marked  atomic.Bool // the keeper has seen it stand still
+	stalled atomic.Bool // and that is in the span
 
 	task   *rtrace.Task // of the execution tracer, or nil
 	within context.Context

@@ -49,9 +49,8 @@ func WithHistogramSampling(n int) Option {
 // bounds of the buckets in seconds: those of the SDK are made for milliseconds.
 var bounds = []float64{10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1, 5, 10}
 
-func (s *sampler) register(meter metric.Meter, name attribute.KeyValue) {
-	s.waits = durations(meter, "executor.queue.wait.duration", "How long tasks waited to be started, of a sample.")
-	s.runs = durations(meter, "executor.task.duration", "How long tasks ran, of a sample.")
+func (s *sampler) register(in *instruments, name attribute.KeyValue) {
+	s.waits, s.runs = in.waits, in.runs
 	with := func(attrs ...attribute.KeyValue) []metric.RecordOption {
 		return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(attrs, name)...))}
 	}

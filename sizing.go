@@ -51,6 +51,9 @@ func (e *Executor) Throttling() (t Throttling, ok bool) {
 	if e.missing() != nil {
 		return Throttling{}, false
 	}
+	if e.over() {
+		return Throttling{}, false
+	}
 	now, ok := e.sizer.reader.Throttling()
 	return Throttling(now), ok
 }

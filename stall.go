@@ -187,8 +187,11 @@ func (k *keeper) mark(s *sight) {
 		reason = StallCPU
 	}
 	for _, r := range k.stuck {
-		if p := r.probe.Load(); r.seen.overdue && p != nil && p.stalled.CompareAndSwap(false, true) {
-			e.errand(func() { p.event("executor.stall", attribute.String("executor.stall.reason", reason)) })
+		if p := r.probe.Load(); r.seen.overdue && p != nil && p.marked.CompareAndSwap(false, true) {
+			e.errand(func() {
+				p.event("executor.stall", attribute.String("executor.stall.reason", reason))
+				p.stalled.Store(true)
+			})
 		}
 	}
 }

@@ -222,6 +222,35 @@ func (e *Executor) sum() Stats {
 	return s
 }
 
+// addCounts adds what t has counted. What goes up and down stays.
+func (s *Stats) addCounts(t *Stats) {
+	s.Submitted += t.Submitted
+	s.Completed += t.Completed
+	s.Failed += t.Failed
+	s.Panicked += t.Panicked
+	s.Canceled += t.Canceled
+	s.Expired += t.Expired
+	s.Rejected += t.Rejected
+	s.RejectedFull += t.RejectedFull
+	s.RejectedClosed += t.RejectedClosed
+	s.RejectedCanceled += t.RejectedCanceled
+	s.RejectedExpired += t.RejectedExpired
+	s.Stolen += t.Stolen
+	s.Parks += t.Parks
+	s.Handoffs += t.Handoffs
+	s.Uncompensated += t.Uncompensated
+	s.Compensated += t.Compensated
+	s.Yields += t.Yields
+	s.StealAttempts += t.StealAttempts
+	s.Wakeups += t.Wakeups
+	s.HandoffsWait += t.HandoffsWait
+	s.YieldsBudget += t.YieldsBudget
+	s.BlockedTime += t.BlockedTime
+	s.LentLiveness += t.LentLiveness
+	s.StallsBusy += t.StallsBusy
+	s.StallsNoSpare += t.StallsNoSpare
+}
+
 func (s *Stats) ended() uint64 { return s.Completed + s.Panicked + s.Canceled }
 
 // Stats returns a snapshot. It takes a few microseconds and disturbs nobody; it may be called at any

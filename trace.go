@@ -2,9 +2,12 @@ package executor
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"runtime/debug"
 	rtrace "runtime/trace"
 	"slices"
+	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -128,34 +131,56 @@ func (p *probe) startSpan(ctx, parent context.Context, r *runner, name *taskName
 	return trace.ContextWithSpan(ctx, p.span)
 }
 
-// endSpan ends the span. If the task did not return, value is what it panicked with, or nil for a Goexit.
+// endSpan ends the span. If the task did not return, value is what it panicked with, or nil for a Goexit. The error.type
+// is that of the metrics; what kind of error it was is in the exception event. A panic that has passed through a join has
+// its event in the span of the task that it began in.
 func (p *probe) endSpan(returned bool, err error, value any) {
+	passed, passing := value.(*PanicError)
+	passing = passing && passed != nil
+	if passing {
+		value = passed.Value
+	}
 	switch {
-	case !returned && value == nil:
-		p.fail(errorTypeOf(ErrGoexit), ErrGoexit.Error())
-	case !returned:
+	case returned && err != nil:
+		p.fail("error", err.Error())
+		p.exception(err, err.Error(), "")
+	case returned:
+	case value == nil:
+		p.fail("panic", ErrGoexit.Error())
+		p.exception(ErrGoexit, ErrGoexit.Error(), string(debug.Stack()))
+	default:
 		p.fail("panic", "panic: "+panicText(value))
-	case err != nil:
-		p.fail(errorTypeOf(err), err.Error())
+		if !passing {
+			p.exception(value, panicText(value), string(debug.Stack()))
+		} else if atomic.LoadUint32(&passed.noted) == 0 { // it comes from OnThread
+			p.exception(value, panicText(value), string(passed.Stack))
+		}
 	}
 	p.span.End()
 }
 
+// fail sets the status, whose description is one line.
 func (p *probe) fail(kind, description string) {
-	p.span.SetStatus(codes.Error, description)
+	line, _, _ := strings.Cut(description, "\n")
+	p.span.SetStatus(codes.Error, cutOff(line, maxStatus))
 	p.span.SetAttributes(errorType(kind))
 }
 
-// errorTypeOf is the convention's error.type, with words for contexts.
-func errorTypeOf(err error) string {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return "deadline_exceeded"
-	case errors.Is(err, context.Canceled):
-		return "canceled"
+// exception adds the event that OpenTelemetry's conventions have for what ended the task.
+func (p *probe) exception(value any, message, stack string) {
+	kind := fmt.Sprintf("%T", value)
+	if err, ok := value.(error); ok {
+		kind = semconv.ErrorType(err).Value.AsString()
 	}
-	return semconv.ErrorType(err).Value.AsString()
+	attrs := []attribute.KeyValue{semconv.ExceptionType(kind), semconv.ExceptionMessage(cutOff(message, maxRecentText))}
+	if stack != "" {
+		attrs = append(attrs, semconv.ExceptionStacktrace(cutOff(stack, maxRecentStack)))
+	}
+	p.span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(attrs...))
 }
+
+// maxStatus bounds the description of a span's status.
+const maxStatus = 256
 
 // event adds an event to the task's span, if it has one and it has not got too many. Any goroutine.
 func (p *probe) event(name string, attrs ...attribute.KeyValue) {

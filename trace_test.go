@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -230,16 +231,17 @@ func TestSpans_HowATaskEnds(t *testing.T) {
 		kind, description string
 	}{
 		"an error":      {func(context.Context) error { return errors.New("ordinary") }, "*errors.errorString", "ordinary"},
+		"a long one":    {func(context.Context) error { return errors.New("first\nsecond") }, "*errors.errorString", "first"},
 		"ours":          {func(context.Context) error { return fmt.Errorf("wrapped: %w", ErrQueueFull) }, "queue_full", "wrapped: executor: queue full"},
-		"a deadline":    {func(context.Context) error { return context.DeadlineExceeded }, "deadline_exceeded", "context deadline exceeded"},
-		"cancelation":   {func(context.Context) error { return context.Canceled }, "canceled", "context canceled"},
-		"a panic":       {func(context.Context) error { panic("boom") }, "panic", "panic: boom"},
-		"a panic error": {func(context.Context) error { panic(&PanicError{Value: "boom"}) }, "panic", "panic: executor: task panicked: boom\n\n"},
+		"a deadline":    {func(context.Context) error { return context.DeadlineExceeded }, "context.deadlineExceededError", "context deadline exceeded"},
+		"cancelation":   {func(context.Context) error { return context.Canceled }, "*errors.errorString", "context canceled"},
+		"a panic":       {func(context.Context) error { panic("boom") }, "string", "panic: boom"},
+		"a panic error": {func(context.Context) error { panic(&PanicError{Value: "boom"}) }, "string", "panic: boom"},
 		"a Goexit":      {func(context.Context) error { runtime.Goexit(); return nil }, "goexit", ErrGoexit.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range spanKinds {
-				if k.name == "For" && name != "an error" { // catches panics by itself
+				if k.name == "For" && !strings.HasPrefix(name, "a") { // catches panics by itself
 					continue
 				}
 				bareTask := strings.HasSuffix(k.name, "Go")
@@ -258,7 +260,13 @@ func TestSpans_HowATaskEnds(t *testing.T) {
 				require.Equal(t, codes.Error, spans[0].Status.Code)
 				require.Equal(t, c.description, spans[0].Status.Description)
 				v, _ := value(spans[0], "error.type")
-				require.Equal(t, c.kind, v.AsString())
+				metrics := "error"
+				if strings.HasPrefix(name, "a panic") || name == "a Goexit" {
+					metrics = "panic"
+				}
+				require.Equal(t, metrics, v.AsString(), "as in metrics")
+				require.Len(t, exceptions(spans[0]), 1)
+				require.Equal(t, c.kind, exceptions(spans[0])[0]["exception.type"])
 				if bareTask && name == "a panic" {
 					require.Contains(t, string(handled.Stack), "TestSpans_HowATaskEnds", "the stack of the panic")
 				}
@@ -267,11 +275,82 @@ func TestSpans_HowATaskEnds(t *testing.T) {
 	}
 }
 
+// exceptions returns the attributes of a span's exception events.
+func exceptions(s tracetest.SpanStub) (all []map[string]string) {
+	for _, event := range s.Events {
+		if event.Name == "exception" {
+			attrs := map[string]string{}
+			for _, a := range event.Attributes {
+				attrs[string(a.Key)] = a.Value.AsString()
+			}
+			all = append(all, attrs)
+		}
+	}
+	return all
+}
+
+// Mutants: each task that the panic passes through notes it (ten panics in the list, ten exception events); the status has
+// the whole stack.
+func TestSpans_APanicThroughTenJoinsIsOneEvent(t *testing.T) {
+	x, tp := newTracing(t)
+	e := newMeasured(t)
+	ctx, span := request(tp)
+	var down func(ctx context.Context, depth int) int
+	down = func(ctx context.Context, depth int) int {
+		if depth == 0 {
+			panic("at the bottom")
+		}
+		return Fork(ctx, func(ctx context.Context) int { return down(ctx, depth-1) }).Join(ctx)
+	}
+	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) { return down(ctx, 10), nil })
+	require.NoError(t, err)
+	_, err = f.Wait(context.Background())
+	var p *PanicError
+	require.ErrorAs(t, err, &p)
+	require.Equal(t, "at the bottom", p.Value)
+	span.End()
+	spans := named(x.GetSpans(), defaultTaskName)
+	require.Len(t, spans, 11)
+	events := 0
+	for _, s := range spans {
+		require.Equal(t, "panic: at the bottom", s.Status.Description)
+		for _, attrs := range exceptions(s) {
+			events++
+			require.Equal(t, "at the bottom", attrs["exception.message"])
+			require.Contains(t, attrs["exception.stacktrace"], "TestSpans_APanicThroughTenJoinsIsOneEvent")
+		}
+	}
+	require.Equal(t, 1, events)
+	panics, _ := e.events.list()
+	require.Len(t, panics, 1)
+	require.Equal(t, 1, panics[0].Count)
+}
+
+// Mutant: what passes through OnThread counts as noted before.
+func TestSpans_APanicOnAThreadIsOneEventToo(t *testing.T) {
+	x, tp := newTracing(t)
+	e := newMeasured(t)
+	ctx, span := request(tp)
+	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
+		OnThread(ctx, func() { panic("on a thread") })
+		return 0, nil
+	})
+	require.NoError(t, err)
+	_, err = f.Wait(context.Background())
+	require.Error(t, err)
+	span.End()
+	spans := named(x.GetSpans(), defaultTaskName)
+	require.Len(t, spans, 1)
+	require.Len(t, exceptions(spans[0]), 1)
+	panics, _ := e.events.list()
+	require.Len(t, panics, 1)
+}
+
 func TestErrors_HaveATypeForOpenTelemetry(t *testing.T) {
 	for err, kind := range map[error]string{
 		ErrClosed: "closed", ErrQueueFull: "queue_full", ErrGoexit: "goexit", ErrInTask: "in_task", &PanicError{}: "panic",
 	} {
-		require.Equal(t, kind, errorTypeOf(fmt.Errorf("wrapped: %w", err)))
+		require.Equal(t, kind, semconv.ErrorType(fmt.Errorf("wrapped: %w", err)).Value.AsString())
 		require.ErrorIs(t, fmt.Errorf("wrapped: %w", err), err)
 	}
 }

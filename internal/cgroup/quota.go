@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/automaxprocs/maxprocs"
 )
@@ -73,6 +74,10 @@ type Reader struct {
 	seen   []byte        // text of self that levels was made from
 	levels []cgroupLevel // innermost first
 	buf    []byte        // scratch for reading
+
+	cached bool // it is the one that executors share
+	read   kept[Quota]
+	stat   kept[throttled]
 }
 
 // cgroupLevel is one cgroup that this process is in.
@@ -102,8 +107,59 @@ func NewReaderAt(root string) *Reader {
 	}
 }
 
+// shared is the reader of all executors in the process that have not closed it.
+var shared struct {
+	mu     sync.Mutex
+	reader *Reader
+	users  int
+}
+
+// Shared returns a reader that all who ask have together. It reads the files at most once in keptFor, whoever asks, and
+// is closed by the last of them; each calls Close once.
+func Shared() *Reader {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.users == 0 {
+		shared.reader = NewReader()
+		shared.reader.cached = true
+	}
+	shared.users++
+	return shared.reader
+}
+
+// leave reports whether nobody uses the shared reader any more.
+func leave() bool {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.users--
+	return shared.users == 0
+}
+
+// keptFor is how old an answer of the shared reader may be: a period of the kernel, in which a quota is enforced.
+const keptFor = 100 * time.Millisecond
+
+// kept is the last answer.
+type kept[T any] struct {
+	value T
+	at    time.Time
+}
+
+// get returns the last answer if it is recent, else what read says. Clocks may be those of different synctest bubbles.
+func (k *kept[T]) get(cached bool, read func() T) T {
+	if !cached {
+		return read()
+	}
+	if age := time.Since(k.at); age < 0 || age >= keptFor || k.at.IsZero() {
+		k.value, k.at = read(), time.Now()
+	}
+	return k.value
+}
+
 // Close releases the files. Afterwards there is no quota to be read.
 func (q *Reader) Close() {
+	if q.cached && !leave() {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
@@ -122,10 +178,12 @@ func (q *Reader) Holds() bool {
 func (q *Reader) Read() Quota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if l := q.tightest(); l != nil {
-		return Quota{CPUs: l.cpus, Group: l.group}
-	}
-	return Quota{}
+	return q.read.get(q.cached, func() Quota {
+		if l := q.tightest(); l != nil {
+			return Quota{CPUs: l.cpus, Group: l.group}
+		}
+		return Quota{}
+	})
 }
 
 // tightest brings all levels up to date and returns the one with the lowest

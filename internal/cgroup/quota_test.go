@@ -271,3 +271,41 @@ func BenchmarkQuotaReader(b *testing.B) {
 		}
 	})
 }
+
+// Mutants: each user has a reader of its own; the first Close closes it for all, or the last does not; each call reads.
+func TestShared_OneReaderForAll(t *testing.T) {
+	a, b := Shared(), Shared()
+	require.Same(t, a, b)
+	a.mu.Lock()
+	a.self.path, a.closed = "/proc/self/cgroup", runtime.GOOS != "linux"
+	a.mu.Unlock()
+	first := a.Read()
+	a.mu.Lock()
+	at := a.read.at
+	a.mu.Unlock()
+	require.False(t, at.IsZero())
+	a.read.at = time.Now().Add(time.Hour) // of another clock
+	require.Equal(t, first, b.Read())
+	a.Close()
+	if runtime.GOOS == "linux" {
+		require.True(t, b.Holds(), "the other one still uses it")
+	}
+	b.Close()
+	require.False(t, b.Holds())
+	c := Shared()
+	require.NotSame(t, a, c)
+	require.False(t, c.Holds(), "nothing is opened before it is needed")
+	c.Close()
+}
+
+func TestShared_AnswersAreKeptForAPeriod(t *testing.T) {
+	reads := 0
+	read := func() int { reads++; return reads }
+	var k kept[int]
+	require.Equal(t, 1, k.get(true, read))
+	k.at = time.Now().Add(time.Minute) // so long that no machine is slow enough, but for the clock
+	require.Equal(t, 2, k.get(true, read), "a clock that is ahead is another bubble's")
+	k.at = time.Now().Add(-keptFor)
+	require.Equal(t, 3, k.get(true, read))
+	require.Equal(t, 4, k.get(false, read))
+}

@@ -21,15 +21,27 @@ type Throttling struct {
 func (q *Reader) Throttling() (Throttling, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	t := q.stat.get(q.cached, q.throttling)
+	return t.Throttling, t.ok
+}
+
+// throttled is an answer of Throttling.
+type throttled struct {
+	Throttling
+	ok bool
+}
+
+func (q *Reader) throttling() (t throttled) {
 	l := q.tightest()
 	if l == nil {
-		return Throttling{}, false
+		return t
 	}
 	text, err := l.stat.read(&q.buf)
 	if err != nil {
-		return Throttling{}, false
+		return t
 	}
-	return parseCPUStat(text)
+	t.Throttling, t.ok = parseCPUStat(text)
+	return t
 }
 
 // parseCPUStat reads cpu.stat of cgroup v1, which has the time in nanoseconds,

@@ -1,0 +1,215 @@
+package executor
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"sync"
+	"unsafe"
+	"weak"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// ledger keeps the counts of a provider's executors, by name: those of the live one, and what the ended ones of the same
+// name have left. So the provider reads final counts for as long as it lives, and no counter ever falls:
+//
+//	M1 What an executor counted is in every collection of its provider after it, as part of its name's series; or, if
+//	   its name was forgotten, of the series of forgottenName.
+//	M2 Nothing but the provider keeps a ledger that has no live executor, and a ledger keeps maxEndedNames names at most.
+//
+// One callback reads all of it, and stays: ending an executor calls nothing of the provider.
+type ledger struct {
+	provider metric.MeterProvider
+	once     sync.Once
+	in       *instruments
+
+	mu        sync.Mutex
+	accounts  map[string]*account // by the executors' names
+	ends      uint64              // how many there were
+	forgotten Stats
+	names     int64 // forgotten ones
+}
+
+// account is what is known of one name.
+type account struct {
+	name      string
+	live      *Executor
+	attrs     []metric.ObserveOption // while there is a live one
+	past      Stats                  // the counts of those that have ended
+	throttled throttleCount
+	endedAt   uint64 // which end it was
+}
+
+const (
+	// maxEndedNames is how many names of ended executors a provider remembers, at some 500 bytes each. When there are
+	// more, the counts of the one that ended first are added to those of forgottenName.
+	maxEndedNames = 256
+
+	forgottenName = "(forgotten)"
+)
+
+// ledgers are those that there are. Only their providers, and live executors, keep them (M2).
+var ledgers struct {
+	mu  sync.Mutex
+	all []weak.Pointer[ledger]
+}
+
+// ledgerOf returns the ledger of a provider. Two that give the same meter are one: such are the global provider before
+// and after SetMeterProvider.
+func ledgerOf(provider metric.MeterProvider) *ledger {
+	meter := meterOf(provider)
+	for {
+		all := liveLedgers()
+		for _, l := range all {
+			if sameProvider(l.provider, provider) || sameWords(meterOf(l.provider), meter) {
+				return l.ready()
+			}
+		}
+		if l := addLedger(provider, len(all)); l != nil {
+			return l.ready()
+		}
+	}
+}
+
+func liveLedgers() (all []*ledger) {
+	ledgers.mu.Lock()
+	defer ledgers.mu.Unlock()
+	ledgers.all = slices.DeleteFunc(ledgers.all, func(w weak.Pointer[ledger]) bool {
+		l := w.Value()
+		if l != nil {
+			all = append(all, l)
+		}
+		return l == nil
+	})
+	return all
+}
+
+// addLedger makes a ledger, unless there are more than known by now.
+func addLedger(provider metric.MeterProvider, known int) *ledger {
+	ledgers.mu.Lock()
+	defer ledgers.mu.Unlock()
+	if len(ledgers.all) > known {
+		return nil
+	}
+	l := &ledger{provider: provider, accounts: make(map[string]*account)}
+	ledgers.all = append(ledgers.all, weak.Make(l))
+	return l
+}
+
+// ready registers the ledger with its provider, which keeps it from then on.
+func (l *ledger) ready() *ledger {
+	l.once.Do(func() {
+		l.in = newInstruments(meterOf(l.provider))
+		if _, err := l.in.meter.RegisterCallback(l.observe, l.in.list...); err != nil {
+			l.in.errs = append(l.in.errs, err)
+		}
+		for _, err := range l.in.errs {
+			otel.Handle(err) // as instrumentation is asked to: metrics are not worth failing for
+		}
+	})
+	return l
+}
+
+func meterOf(provider metric.MeterProvider) metric.Meter {
+	return provider.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
+}
+
+func sameProvider(a, b metric.MeterProvider) bool {
+	if sameWords(a, b) {
+		return true
+	}
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// sameWords reports whether two interface values of the same kind are the same, word for word.
+func sameWords[T any](a, b T) bool {
+	return *(*[2]uintptr)(unsafe.Pointer(&a)) == *(*[2]uintptr)(unsafe.Pointer(&b))
+}
+
+// open makes e the live executor of its name.
+func (l *ledger) open(e *Executor) {
+	attrs := l.in.attributes(e.name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.accounts[e.name]
+	if a == nil {
+		a = &account{name: e.name}
+		l.accounts[e.name] = a
+	}
+	a.live, a.attrs = e, attrs
+}
+
+// close takes over the counts of e, which has ended (M1).
+func (l *ledger) close(e *Executor) {
+	final := e.Stats()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.accounts[e.name]
+	a.past.addCounts(&final)
+	a.live, a.attrs = nil, nil
+	l.ends++
+	a.endedAt = l.ends
+	var oldest *account
+	ended := 0
+	for _, a := range l.accounts {
+		if a.live != nil {
+			continue
+		}
+		ended++
+		if oldest == nil || a.endedAt < oldest.endedAt {
+			oldest = a
+		}
+	}
+	if ended > maxEndedNames {
+		l.forgotten.addCounts(&oldest.past)
+		l.names++
+		delete(l.accounts, oldest.name)
+	}
+}
+
+// observe is called at each collection, for each reader. No lock is held while it calls others.
+func (l *ledger) observe(_ context.Context, o metric.Observer) error {
+	l.mu.Lock()
+	type seen struct {
+		*account
+		live  *Executor
+		attrs []metric.ObserveOption
+		past  Stats
+	}
+	all := make([]seen, 0, len(l.accounts))
+	for _, a := range l.accounts {
+		all = append(all, seen{a, a.live, a.attrs, a.past})
+	}
+	forgotten, names := l.forgotten, l.names
+	l.mu.Unlock()
+
+	for i := range all {
+		s := &all[i]
+		v := view{Stats: s.past}
+		if s.live != nil {
+			v.Stats, v.spares = s.live.Stats(), s.live.cfg.maxSpares
+			v.Stats.addCounts(&s.past)
+			v.throttled, v.hasThrottled = s.throttled.add(s.live.Throttling())
+		} else {
+			v.throttled, v.hasThrottled = s.throttled.add(Throttling{}, false)
+			s.attrs = l.in.attributes(s.name) // made again, for they are large
+		}
+		l.in.observe(o, &v, s.attrs, s.live != nil)
+	}
+	if names > 0 {
+		l.in.observe(o, &view{Stats: forgotten}, l.in.attributes(forgottenName), false)
+	}
+	o.ObserveInt64(l.in.forgotten, names, metric.WithAttributes(executorName(forgottenName)))
+	l.in.observeBulkheads(o)
+	return nil
+}
+
+func (b *instruments) observe(o metric.Observer, v *view, attrs []metric.ObserveOption, live bool) {
+	for i, s := range b.series {
+		if s.counter || live {
+			s.observe(o, v, attrs[i])
+		}
+	}
+}
