@@ -367,9 +367,11 @@ func ExampleExecutor_Resize() {
 
 	fmt.Println(exec.Resize(4), exec.Stats().Slots)
 	fmt.Println(exec.Resize(5000))
+	fmt.Println(exec.Resize(-1))
 	// Output:
 	// <nil> 4
 	// executor: Resize(5000): must be at most 4096
+	// executor: Resize(-1): must be at least 0, which follows the CPU quota
 }
 
 func ExampleExecutor_Quiesce() {

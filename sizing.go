@@ -242,7 +242,10 @@ func (e *Executor) Resize(slots int) error {
 	if err := e.missing(); err != nil {
 		return err
 	}
-	if slots != 0 {
+	if slots < 0 {
+		return fmt.Errorf("executor: Resize(%d): must be at least 0, which follows the CPU quota", slots)
+	}
+	if slots > 0 {
 		if err := checkSlots("Resize", slots); err != nil {
 			return err
 		}
