@@ -21,7 +21,7 @@ type promise struct {
 	e      *Executor
 	phase  atomic.Uint32               // promiseQueued, then claimed, then done
 	ended  bool                        // fn returned
-	strand *strand                     // where it waits for its turn, or nil
+	strand any                         // the *strand where it waits for its turn, or nil
 	at     atomic.Pointer[waitPoint]   // where somebody waits; openPoint at the end
 	watch  atomic.Pointer[func() bool] // stops watching the parent on behalf of Done
 	err    error                       // valid once done

@@ -195,7 +195,7 @@ func (g *Group) admit(caller *runner, t *groupTask, wait bool) (rd *round, place
 		rd.started, rd.used = true, true
 	case placeWait:
 		g.e.meet(caller, "waiting for room in a Group")
-		w = &waiter{task: t, ready: make(chan struct{}), own: r != nil}
+		w = &waiter{of: t, ready: make(chan struct{}), own: r != nil}
 		g.e.inject.groups.came.Add(1)
 		g.books.waiting.push(w)
 		return rd, place, w, nil

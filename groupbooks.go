@@ -83,9 +83,9 @@ func (b *groupBooks) end(t *groupTask, accept func(*waiter) bool) (next *groupTa
 		case !accept(w):
 			continue
 		case next == nil: // nothing is held: the backlog is 0
-			next = w.task
+			next = w.task()
 		default:
-			b.held.push(w.task)
+			b.held.push(w.task())
 		}
 		b.active++
 	}
@@ -234,3 +234,6 @@ func (l *taskList) remove(t *groupTask) {
 	t.listed, t.prev, t.next = false, nil, nil
 	l.len--
 }
+
+// task returns the task of a submitter that waits at the bound of its group.
+func (w *waiter) task() *groupTask { return w.of.(*groupTask) }

@@ -64,7 +64,7 @@ func (x *bookRun) add(member, wait bool) {
 		if member {
 			x.fail("G2: a task of the group waits with a permit in its hands")
 		}
-		w := &waiter{task: t}
+		w := &waiter{of: t}
 		x.waiters[t] = w
 		x.b.waiting.push(w)
 		x.order = append(x.order, t)
@@ -92,8 +92,8 @@ func (x *bookRun) endOf(i int) {
 	x.running = slices.Delete(x.running, i, i+1)
 	next, served := x.rules.end(&x.b, t, func(w *waiter) bool { return !x.closed })
 	for w := served; w != nil; w = w.next {
-		if delete(x.waiters, w.task); x.closed {
-			x.order = slices.DeleteFunc(x.order, func(t *groupTask) bool { return t == w.task })
+		if delete(x.waiters, w.task()); x.closed {
+			x.order = slices.DeleteFunc(x.order, func(t *groupTask) bool { return t == w.task() })
 		}
 	}
 	if next == nil {
@@ -134,8 +134,8 @@ func (x *bookRun) do(event int) (possible bool) {
 			return false
 		}
 		x.b.waiting.remove(w)
-		delete(x.waiters, w.task)
-		x.order = slices.DeleteFunc(x.order, func(t *groupTask) bool { return t == w.task })
+		delete(x.waiters, w.task())
+		x.order = slices.DeleteFunc(x.order, func(t *groupTask) bool { return t == w.task() })
 	case bookClose:
 		if x.closed {
 			return false

@@ -10,7 +10,7 @@ type groupTask struct {
 	origin
 	round *round // until it has ended; the Group is in it
 	fn    func(context.Context) error
-	outer *groupTask // the group task below it on the same stack
+	outer any // the group task below it on the same stack, or nil
 
 	prev, next *groupTask // in a list of groupBooks; this under Group.mu
 	listed     bool
@@ -154,7 +154,7 @@ func (g *Group) end(t *groupTask, err error) (next *groupTask) {
 // accept makes the task of a caller that waits at the bound one of the group, or says in the waiter why not. Caller
 // holds g.mu.
 func (g *Group) accept(w *waiter) bool {
-	rd := w.task.round
+	rd := w.task().round
 	if rd.ctx.Err() != nil {
 		w.err = errorOf(rd.ctx)
 	} else if w.err = g.e.acceptHeld(w.own); w.err == nil {

@@ -203,7 +203,7 @@ func (r *runner) inGroup(g *Group) bool {
 	if r == nil {
 		return false
 	}
-	for t := r.stack.group; t != nil; t = t.outer {
+	for t, ok := r.stack.group.(*groupTask); ok; t, ok = t.outer.(*groupTask) {
 		if t.round.g == g {
 			return true
 		}

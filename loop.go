@@ -142,8 +142,8 @@ type span struct {
 	ctx    context.Context
 	body   body
 	lo, hi int
-	forked []half // split off, the newest last: that is next to hi
-	outer  *span
+	forked []half  // split off, the newest last: that is next to hi
+	outer  unbegun // the range of the loop below it on the same stack, or nil
 }
 
 // half is a range that was split off.
@@ -240,8 +240,8 @@ func (s *span) split(r *runner, mid int) {
 }
 
 // expose forks all that the runner has not begun, before a body of the loop blocks.
-func (r *runner) expose() {
-	if s := r.stack.span; s != nil && s.lo < s.hi && !s.l.stopped.Load() {
+func (s *span) expose(r *runner) {
+	if s.lo < s.hi && !s.l.stopped.Load() {
 		s.split(r, s.lo)
 	}
 }

@@ -101,7 +101,7 @@ func (b *orderBooks) stop() {
 	var draining []*strand
 	for r := g.first; r != nil; r = r.sibling {
 		for s := r.strand.Load(); s != nil; s = s.below.Load() {
-			draining = append(draining, s)
+			draining = append(draining, s.strand())
 		}
 	}
 	g.mu.Unlock()
@@ -113,7 +113,7 @@ func (b *orderBooks) stop() {
 func (b *orderBooks) exited(r *runner) {
 	for s := r.strand.Load(); s != nil; {
 		below := s.below.Load()
-		s.rest()
+		s.strand().rest()
 		s = below
 	}
 	r.strand.Store(nil)
@@ -169,7 +169,7 @@ func (r *runner) drains(is func(*strand) bool) bool {
 		return false
 	}
 	for s := r.strand.Load(); s != nil; s = s.below.Load() {
-		if is(s) {
+		if is(s.strand()) {
 			return true
 		}
 	}
@@ -179,7 +179,7 @@ func (r *runner) drains(is func(*strand) bool) bool {
 // awaits is runner.await for a task of a strand, which runs in its turn and not in place. Only where nobody else could
 // run it, with no spare left, the waiter drains the strand up to it (W1).
 func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error) {
-	s, early := p.strand, p.parent.Done()
+	s, early := p.strand.(*strand), p.parent.Done()
 	if r.drains(func(other *strand) bool { return other == s }) && p.phase.Load() != promiseDone {
 		return false, ErrSelfWait
 	}
@@ -247,5 +247,5 @@ func (s *strand) help(r *runner, p *promise) {
 	}
 }
 
-func (b *orderBooks) canceled(p *promise) { p.strand.canceled() }
-func (b *orderBooks) claimed(p *promise)  { p.strand.home.started() }
+func (b *orderBooks) canceled(p *promise) { p.strand.(*strand).canceled() }
+func (b *orderBooks) claimed(p *promise)  { p.strand.(*strand).home.started() }

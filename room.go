@@ -107,13 +107,16 @@ func (m *room) serve(w *waiter, v verdict) (s *strand, settled bool) {
 	default:
 		return nil, false
 	}
-	if !w.order.home.enroll(w.own) {
+	if !w.order().home.enroll(w.own) {
 		m.used.Add(-1)
 		w.err = ErrClosed
 		return nil, true
 	}
-	return w.order.put(), true
+	return w.order().put(), true
 }
+
+// order returns what a waiter for room in a Serial or Keyed has.
+func (w *waiter) order() *orderWait { return w.of.(*orderWait) }
 
 // orderWait is what a waiter for room in a Serial or Keyed has beside others.
 type orderWait struct {
@@ -140,14 +143,14 @@ func (h *strandHome) enterLate(r *runner, ctx context.Context, same func(*strand
 	if wait {
 		e.meet(caller, "waiting for room")
 	}
-	w := &waiter{caller: caller, own: r != nil, inTask: caller != nil, ready: make(chan struct{}), order: &orderWait{home: h, put: put}}
+	w := &waiter{caller: caller, own: r != nil, inTask: caller != nil, ready: make(chan struct{}), of: &orderWait{home: h, put: put}}
 	if !wait {
 		return m.try(w)
 	}
 	if caller != nil {
-		for s := caller.strand.Load(); s != nil; s = s.below.Load() {
-			if s.home.room == m {
-				w.order.from = s
+		for o := caller.strand.Load(); o != nil; o = o.below.Load() {
+			if s := o.strand(); s.home.room == m {
+				w.order().from = s
 			}
 		}
 	}
@@ -182,7 +185,7 @@ func (m *room) await(ctx context.Context, w *waiter) {
 	b.held.Add(1)
 	m.waiters.push(w)
 	m.waiting.Store(int32(m.waiters.len))
-	if w.order.from != nil {
+	if w.order().from != nil {
 		m.inside.Add(1)
 	}
 	b.mu.Lock()
@@ -230,7 +233,7 @@ func (m *room) remove(w *waiter) {
 	m.waiters.remove(w)
 	m.waiting.Store(int32(m.waiters.len))
 	b.held.Add(-1)
-	if w.order.from != nil {
+	if w.order().from != nil {
 		m.inside.Add(-1)
 	}
 	if m.waiters.len == 0 {
@@ -251,7 +254,7 @@ func (m *room) breakCircle() {
 	behind, last := int64(0), (*waiter)(nil)
 	seen := make(map[*strand]bool)
 	for w := m.waiters.first; w != nil; w = w.next {
-		s := w.order.from
+		s := w.order().from
 		if s == nil {
 			continue
 		}

@@ -33,7 +33,7 @@ type runner struct {
 	held    atomicSlot               // the slot that it has, or nil; written by the runner, and by repay
 	flagged atomic.Uint64            // see budget.go
 	name    atomic.Pointer[taskName] // of the task that runs, or nil; written by the runner
-	strand  atomic.Pointer[strand]   // the innermost one that it drains; written by the runner
+	strand  atomic.Pointer[onStack]  // the innermost one that it drains; written by the runner
 	probe   atomic.Pointer[probe]    // of the innermost task on this stack that has a span; written by the runner
 
 	list       *runnerList // idle.parked or idle.surplus; this and the links under idle.mu
@@ -72,17 +72,29 @@ type processor struct {
 // place on top of it.
 type stack struct {
 	tc      *taskContext
-	span    *span      // innermost range of For
-	group   *groupTask // innermost group task
-	forks   *forkNode  // children that are not joined yet, newest first
-	joined  uint64     // children taken back and run since the last flush, not counted yet
-	open    int        // how many forks there are
-	sweepAt int        // and how many there may be before sweepForks
-	pools   []any      // free forked children, one *forkPool[T] for each T
+	span    unbegun   // innermost range of a loop, or nil
+	group   any       // innermost *groupTask, or nil
+	forks   *forkNode // children that are not joined yet, newest first
+	joined  uint64    // children taken back and run since the last flush, not counted yet
+	open    int       // how many forks there are
+	sweepAt int       // and how many there may be before sweepForks
+	pools   []any     // free forked children, one *forkPool[T] for each T
 	signal  chan struct{}
 	frames  int  // tasks with a frame since the last boundary
 	depth   int  // nested tasks, run in place by waiters
 	inBare  bool // a task of Go is running
+}
+
+// unbegun is a range of a loop, of which other runners may take what is not begun. The types of stack's fields are
+// interfaces where they can be: the linker keeps, of every type that a field of a runner leads to, all methods that an
+// interface has, even of groups and loops in a program without any.
+type unbegun interface{ expose(r *runner) }
+
+// expose lets others have what the innermost loop has not begun, before its body blocks.
+func (r *runner) expose() {
+	if s := r.stack.span; s != nil {
+		s.expose(r)
+	}
 }
 
 // block is what a runner knows of its calls of Blocking. The Blocking word is shared, and not here.

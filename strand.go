@@ -38,9 +38,18 @@ type strand struct {
 	head, tail *bead
 	len, lost  int32 // tasks queued; those of them that were canceled, about
 	state      uint8
-	ticket     bool                   // its entry is in a queue; it may be one that is not needed any more
-	below      atomic.Pointer[strand] // what the same runner drains below on its stack
+	ticket     bool // its entry is in a queue; it may be one that is not needed any more
+	onStack    onStack
 }
+
+// onStack is a strand on the stack of the runner that drains it. Its type does not name strand, for runner names it: see
+// unbegun.
+type onStack struct {
+	of    any                     // the *strand
+	below atomic.Pointer[onStack] // what the same runner drains below on its stack
+}
+
+func (o *onStack) strand() *strand { return o.of.(*strand) }
 
 // bead is a task on a strand.
 type bead struct {
@@ -72,7 +81,7 @@ func (h *strandHome) init(e *Executor, room *room) {
 	}
 }
 
-func (s *strand) init(h *strandHome, j job) { s.home, s.job, s.drain = h, j, true }
+func (s *strand) init(h *strandHome, j job) { s.home, s.job, s.drain, s.onStack.of = h, j, true, s }
 
 // orderedBare returns the entry of a bare task that is submitted with ctx, and the calling goroutine's runner, if
 // ctx names it and it is one of e.
@@ -250,8 +259,8 @@ func (s *strand) execute(r *runner) {
 // work runs tasks of the strand on r until others should go first, or the awaited one has been claimed.
 func (s *strand) work(r *runner, awaited *promise) {
 	below := r.strand.Load()
-	s.below.Store(below)
-	r.strand.Store(s)
+	s.onStack.below.Store(below)
+	r.strand.Store(&s.onStack)
 	start, more := time.Since(epoch), true
 	for n := 1; more; n++ {
 		en, ok := s.pop()

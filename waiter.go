@@ -7,11 +7,10 @@ type waiter struct {
 	en         entry
 	ready      chan struct{} // closed when the waiter is granted or refused
 	err        error         // why it was refused; read after ready
-	task       *groupTask    // at the bound of its group: waits for a place there
 	own        bool          // a task of this executor waits: a drain does not refuse it
 	inTask     bool          // some task waits: it must not wait for a queue that stands still
 	listed     bool
-	order      *orderWait // of a Serial or Keyed, or nil
+	of         any // at another bound than the queue's: a *groupTask, or an *orderWait of a Serial or Keyed
 	prev, next *waiter
 }
 
