@@ -58,6 +58,7 @@ type Executor struct {
 
 	events   events
 	observer observer // of Report
+	report   atomic.Pointer[stallReport]
 
 	cfg    config
 	name   string
@@ -80,6 +81,9 @@ func New(opts ...Option) (*Executor, error) {
 	e.links.root = newLink(background)
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))
 	e.lastCall.Store(math.MaxInt64) // unknown counts as long
+	if cfg.report != nil {
+		e.report.Store(&e.cfg.report)
+	}
 	e.keeper = keeper{e: e, wake: make(chan struct{}, 1), samples: stateSamples()}
 	e.life.done = make(chan struct{})
 

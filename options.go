@@ -35,6 +35,7 @@ type config struct {
 	keepAlive  time.Duration
 	detect     bool
 	onStall    func(StallInfo)
+	report     stallReport // nil unless onStall is there
 	onPanic    func(context.Context, *PanicError)
 	log        *slog.Logger
 	meters     metric.MeterProvider
@@ -196,7 +197,7 @@ func WithOnStall(h func(StallInfo)) Option {
 		if h == nil {
 			c.problem("WithOnStall(nil): must be a function")
 		}
-		c.onStall = h
+		c.onStall, c.report = h, (*keeper).report
 	})
 }
 

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -86,8 +85,11 @@ func across(parent context.Context, from, to *Executor) context.Context {
 			base, via = c.Context, c.via
 		}
 		via = slices.DeleteFunc(slices.Clone(via), func(e *Executor) bool { return e == from || e == to })
-		via = append(via, from)
-		slices.SortStableFunc(via, func(a, b *Executor) int { return cmp.Compare(a.name, b.name) }) // one order: they share links
+		at := slices.IndexFunc(via, func(e *Executor) bool { return e.name > from.name }) // one order: they share links
+		if at < 0 {
+			at = len(via)
+		}
+		via = slices.Insert(via, at, from)
 		return &acrossContext{Context: base, via: via}
 	})
 }

@@ -145,6 +145,8 @@ func (e *Executor) Watch() (stop func()) {
 	if err := e.missing(); err != nil {
 		panic(err)
 	}
+	report := stallReport((*keeper).report)
+	e.report.Store(&report) // before there is a viewer
 	e.viewers.Add(1)
 	return sync.OnceFunc(func() {
 		if e.viewers.Add(-1) == 0 {

@@ -173,8 +173,8 @@ func (k *keeper) watchStalls(now time.Time) (moved bool) {
 	d := k.stalls.decide(s)
 	short := e.cfg.detect && e.lend(d, k.stuck)
 	k.mark(&s)
-	if e.cfg.onStall != nil || e.viewers.Load() > 0 {
-		k.report(&s, short)
+	if report := e.report.Load(); report != nil && (e.cfg.onStall != nil || e.viewers.Load() > 0) {
+		(*report)(k, &s, short)
 	}
 	return s.moved || e.cfg.detect && d.lend > 0 && !short
 }
@@ -302,6 +302,9 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 	})
 	return short
 }
+
+// stallReport is keeper.report. WithOnStall and Watch make it known, so that other programs do not link it.
+type stallReport func(k *keeper, s *sight, short bool)
 
 // report tells the handler, at most once a second, what stands still.
 func (k *keeper) report(s *sight, short bool) {

@@ -264,7 +264,11 @@ func (q *Reader) setLevels(levels []cgroupLevel) {
 func (q *Reader) levelsOf(group string, mounts []cgroupMount, v1 bool) []cgroupLevel {
 	// The same hierarchy may be mounted more than once, each time from another
 	// root. The shortest root shows most ancestors.
-	slices.SortStableFunc(mounts, func(a, b cgroupMount) int { return len(a.root) - len(b.root) })
+	for i := range mounts { // few, and stable; a function of package slices would be larger than all the rest here
+		for j := i; j > 0 && len(mounts[j].root) < len(mounts[j-1].root); j-- {
+			mounts[j], mounts[j-1] = mounts[j-1], mounts[j]
+		}
+	}
 	for _, m := range mounts {
 		rel, ok := m.relative(group)
 		if !ok {
