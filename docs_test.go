@@ -218,7 +218,7 @@ func public(fn *ast.FuncDecl) bool {
 }
 
 func TestDocs_TheMetricsAreListed(t *testing.T) {
-	source := readDoc(t, "otel.go") + readDoc(t, "sample.go")
+	source := readDoc(t, "otel.go") + readDoc(t, "sample.go") + readDoc(t, "taskstats.go")
 	const metric = `executor(?:\.[a-z]+){2,}`
 	made := matches(`(?:gauge|counter|counterIf|quota|seconds|durations|ObservableCounter|ObservableUpDownCounter|ObservableGauge)\((?:meter, |ok, )?"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)

@@ -44,6 +44,7 @@ type Executor struct {
 	viewers     atomic.Int32    // how many called Watch: then there is a sample
 	sampler     sampler
 	taskNames   taskNames
+	figures     figures
 
 	points sync.Pool // of private waitPoints
 
@@ -98,7 +99,9 @@ func New(opts ...Option) (*Executor, error) {
 	e.inject.due.Store(cfg.sampling > 0)
 	e.ledger = ledgerOf(cfg.meters)
 	e.sampler.register(e.ledger.in, executorName(e.name))
-	e.ledger.open(e)
+	if account := e.ledger.open(e); cfg.taskMetrics != nil {
+		cfg.taskMetrics(e.ledger, account)
+	}
 
 	e.group.gone = make(chan struct{})
 	e.group.Add(1)

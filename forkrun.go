@@ -66,6 +66,9 @@ func (f *forked[T]) settle(r *runner, fr frame) {
 	if !f.returned {
 		value = recover()
 	}
+	if !f.returned {
+		r.failed(false, nil, value)
+	}
 	r.leaveFrame(fr)
 	if f.returned {
 		r.count.completed.inc()
@@ -94,6 +97,7 @@ func (f *forked[T]) runTakenBack(r *runner) (val T, failed *PanicError) {
 
 // failedTakenBack records the end of such a child that did not return, given what recover said.
 func (r *runner) failedTakenBack(recovered any, fr frame) *PanicError {
+	r.failed(false, nil, recovered)
 	r.leaveFrame(fr)
 	r.count.submitted.inc()
 	return panicOf(r.abnormal(recovered))

@@ -310,6 +310,9 @@ func (f *Future[T]) settle(r *runner, fr frame) {
 	if !f.ended {
 		value = recover()
 	}
+	if !f.ended || f.err != nil {
+		r.failed(f.ended, f.err, value)
+	}
 	r.leaveFrame(fr)
 	if f.ended {
 		r.count.ended(f.err)

@@ -61,6 +61,9 @@ func (t *groupTask) run(r *runner) {
 			value = recover()
 		}
 		r.stack.group, t.outer = t.outer, nil
+		if !t.ended || err != nil {
+			r.failed(t.ended, err, value)
+		}
 		r.leaveFrame(fr)
 		if t.ended {
 			r.count.ended(err)

@@ -87,6 +87,9 @@ func (r *runner) bare(fn func(context.Context), parent context.Context) {
 	if r.hasChildren() {
 		r.endChildren(0)
 	}
+	if ctx.name != nil {
+		ctx.name.note(r)
+	}
 	r.count.completed.inc()
 }
 
@@ -104,11 +107,18 @@ func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 		r.e.cfg.onPanic(ctx, r.panicked(value)) // a panic in the handler crashes
 		r.stack.inBare = false
 		r.endChildren(0)
+		if n := r.name.Load(); n != nil {
+			r.failed(false, nil, value)
+			n.note(r)
+		}
 		r.count.panicked.inc()
 	}()
 	fn(ctx)
 	r.stack.inBare = false
 	r.endChildren(0)
+	if n := r.name.Load(); n != nil {
+		n.note(r)
+	}
 	r.count.completed.inc()
 }
 

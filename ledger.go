@@ -23,6 +23,7 @@ import (
 type ledger struct {
 	provider metric.MeterProvider
 	once     sync.Once
+	tasks    sync.Once // for WithTaskMetrics
 	in       *instruments
 
 	mu        sync.Mutex
@@ -30,6 +31,8 @@ type ledger struct {
 	ends      uint64              // how many there were
 	forgotten Stats
 	names     int64 // forgotten ones
+
+	forgottenTasks namedCounts // by name of the task
 }
 
 // account is what is known of one name.
@@ -40,6 +43,9 @@ type account struct {
 	past      Stats                  // the counts of those that have ended
 	throttled throttleCount
 	endedAt   uint64 // which end it was
+
+	named  namedCounts     // by name of the task, of ended executors; nil without WithTaskMetrics
+	ending func(*Executor) // adds those of the live one; likewise
 }
 
 const (
@@ -129,7 +135,7 @@ func sameWords[T any](a, b T) bool {
 }
 
 // open makes e the live executor of its name.
-func (l *ledger) open(e *Executor) {
+func (l *ledger) open(e *Executor) *account {
 	attrs := l.in.attributes(e.name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,6 +145,7 @@ func (l *ledger) open(e *Executor) {
 		l.accounts[e.name] = a
 	}
 	a.live, a.attrs = e, attrs
+	return a
 }
 
 // close takes over the counts of e, which has ended (M1).
@@ -148,7 +155,10 @@ func (l *ledger) close(e *Executor) {
 	defer l.mu.Unlock()
 	a := l.accounts[e.name]
 	a.past.addCounts(&final)
-	a.live, a.attrs = nil, nil
+	if a.ending != nil {
+		a.ending(e)
+	}
+	a.live, a.attrs, a.ending = nil, nil, nil
 	l.ends++
 	a.endedAt = l.ends
 	var oldest *account
@@ -165,6 +175,12 @@ func (l *ledger) close(e *Executor) {
 	if ended > maxEndedNames {
 		l.forgotten.addCounts(&oldest.past)
 		l.names++
+		if oldest.named != nil {
+			if l.forgottenTasks == nil {
+				l.forgottenTasks = make(namedCounts)
+			}
+			l.forgottenTasks.addAll(oldest.named)
+		}
 		delete(l.accounts, oldest.name)
 	}
 }

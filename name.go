@@ -69,8 +69,9 @@ func nameOf(parent context.Context) string {
 
 // taskName is the name of tasks, with the labels of a runner that runs one.
 type taskName struct {
-	name   string
-	labels context.Context
+	name    string
+	labels  context.Context
+	figures *taskFigures
 }
 
 // maxTaskNames bounds how many names an executor remembers. More cost an allocation each time.
@@ -91,7 +92,7 @@ func (e *Executor) taskNameOf(parent context.Context) *taskName {
 	if n, ok := e.taskNames.known.Load(name); ok {
 		return n.(*taskName)
 	}
-	n := &taskName{name, pprof.WithLabels(e.labels, pprof.Labels("task", name))}
+	n := &taskName{name, pprof.WithLabels(e.labels, pprof.Labels("task", name)), e.figures.of(name)}
 	if e.taskNames.len.Load() >= maxTaskNames {
 		return n
 	}

@@ -44,6 +44,8 @@ type config struct {
 	paced      bool                 // and, of those from one runner, not more than one in samplingGap
 	problems   []error
 
+	taskMetrics func(*ledger, *account) // of WithTaskMetrics, which alone refers to it; or nil
+
 	tickless  bool                   // the keeper does not tick, except for what attend is called for; only in tests
 	reader    func() *cgroup.Reader  // cgroup.Shared, except in tests
 	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests

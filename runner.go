@@ -80,9 +80,10 @@ type stack struct {
 	sweepAt int       // and how many there may be before sweepForks
 	pools   []any     // free forked children, one *forkPool[T] for each T
 	signal  chan struct{}
-	frames  int  // tasks with a frame since the last boundary
-	depth   int  // nested tasks, run in place by waiters
-	inBare  bool // a task of Go is running
+	frames  int    // tasks with a frame since the last boundary
+	depth   int    // nested tasks, run in place by waiters
+	inBare  bool   // a task of Go is running
+	wrong   *wrong // how the task went wrong that is about to be counted
 }
 
 // unbegun is a range of a loop, of which other runners may take what is not begun. The types of stack's fields are
@@ -278,6 +279,10 @@ func (r *runner) exit() {
 		}
 		r.endChildren(0)
 		if r.stack.inBare {
+			if n := r.name.Load(); n != nil {
+				r.failed(false, nil, nil)
+				n.note(r)
+			}
 			r.count.panicked.inc()
 		}
 		if o := e.orders(); o != nil {
@@ -332,7 +337,11 @@ func (r *runner) popFrame(f frame) {
 	if r.stack.depth--; r.stack.depth > 0 {
 		r.stack.tc = f.tc
 	}
-	if r.name.Load() != f.name {
+	n := r.name.Load()
+	if n != nil {
+		n.note(r)
+	}
+	if n != f.name {
 		r.rename(f.name)
 	}
 }

@@ -73,12 +73,15 @@ func durations(meter metric.Meter, name, description string) metric.Float64Histo
 // every time; it takes a few nanoseconds.
 func (e *Executor) measuring(ctx context.Context) bool {
 	s := &e.sampler
-	return e.viewers.Load() > 0 || s.waits.Enabled(ctx) || s.runs.Enabled(ctx)
+	return e.viewers.Load() > 0 || e.figures.wanted.Load() || s.waits.Enabled(ctx) || s.runs.Enabled(ctx)
 }
 
 // waited and ran record a measurement.
 func (e *Executor) waited(ctx context.Context, d time.Duration) {
 	e.waits.Record(d)
+	if n := taskOf(ctx).name; n != nil {
+		n.figures.waits.Record(d)
+	}
 	if s := &e.sampler; s.waits.Enabled(ctx) {
 		s.waits.Record(ctx, d.Seconds(), s.ok...)
 	}
@@ -86,6 +89,9 @@ func (e *Executor) waited(ctx context.Context, d time.Duration) {
 
 func (e *Executor) ran(ctx context.Context, d time.Duration, returned bool, err error) {
 	e.runs.Record(d)
+	if n := taskOf(ctx).name; n != nil {
+		n.figures.runs.Record(d)
+	}
 	s := &e.sampler
 	if !s.runs.Enabled(ctx) {
 		return

@@ -339,6 +339,9 @@ func (r *runner) bareInPlace(fn func(context.Context), parent context.Context) {
 			}
 			r.e.cfg.onPanic(ctx, r.panicked(value))
 		}
+		if !returned {
+			r.failed(false, nil, value)
+		}
 		r.leaveFrame(fr)
 		if returned {
 			r.count.completed.inc()
