@@ -43,6 +43,28 @@ static void hold(void) {
 	pthread_mutex_unlock(&mu);
 }
 
+static void burn_ms(long ms) {
+	struct timespec now, end;
+	pthread_mutex_lock(&mu);
+	enter();
+	pthread_mutex_unlock(&mu);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += ms / 1000;
+	end.tv_nsec += (ms % 1000) * 1000000L;
+	if (end.tv_nsec >= 1000000000L) {
+		end.tv_sec++;
+		end.tv_nsec -= 1000000000L;
+	}
+	do {
+		for (volatile int i = 0; i < 10000; i++)
+			;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	pthread_mutex_lock(&mu);
+	inside--;
+	pthread_mutex_unlock(&mu);
+}
+
 static void set_open(int to) {
 	pthread_mutex_lock(&mu);
 	open = to;
@@ -86,11 +108,16 @@ static int masks_usr2(void) {
 */
 import "C"
 
+import "time"
+
 // Missing says why this package can not do anything; it is empty if it can.
 const Missing = ""
 
 // Sleep blocks its thread in C.
 func Sleep(ms int) { C.sleep_ms(C.int(ms)) }
+
+// Burn computes in C for d, in ms.
+func Burn(d time.Duration) { C.burn_ms(C.long(d.Milliseconds())) }
 
 // Hold blocks its thread in C until Open.
 func Hold() { C.hold() }
@@ -101,7 +128,7 @@ func Open() { C.set_open(1) }
 // Shut makes Hold block again, and Most start anew.
 func Shut() { C.set_open(0) }
 
-// Inside returns how many calls of Sleep and Hold are in C.
+// Inside returns how many calls of Sleep, Burn and Hold are in C.
 func Inside() int { return int(C.get_inside()) }
 
 // Most returns the highest value of Inside since Shut.
