@@ -322,3 +322,9 @@ func LoopOver(ctx context.Context, e *Executor, lo, hi int, fn func(ctx context.
 	}
 	return err
 }
+
+// WithoutThreads is an Option for tests: as on a system that does not tell about threads.
+func WithoutThreads() Option { return option(func(c *config) { c.blind = true }) }
+
+// WithLiveness is an Option for tests: how long nothing may move before busy processors are no reason any more.
+func WithLiveness(d time.Duration) Option { return option(func(c *config) { c.liveness = d }) }

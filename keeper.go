@@ -6,6 +6,8 @@ import (
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/kernel"
 )
 
 // keeper is the one goroutine that an executor has besides its runners. New starts it, and it is parked
@@ -32,6 +34,12 @@ type keeper struct {
 	used     time.Duration // processor time of the process at the last tick
 	usedAt   time.Time
 	reported time.Time // when the stall handler was last called
+
+	threads   kernel.Counter
+	census    kernel.Counter // all of them, for confirm
+	looking   bool           // threads is in the middle of a look
+	allowed   float64        // processors that the process may use; 0: all
+	allowedAt time.Time      // when that was asked
 
 	closing bool // a goroutine waits for the end, for nobody else may
 
@@ -239,7 +247,8 @@ func (k *keeper) tasksWaitForRoom() bool {
 // be lent anyhow.
 func (k *keeper) slowDown(moved bool) {
 	tick, inBubble := k.e.cfg.tick(), k.e.bubble != 0
-	if moved || k.mayLend() || k.tasksWaitForRoom() {
+	deciding := k.stalls.idle > 0 && k.stalls.idle <= unsureTicks // a few ticks decide whether to lend
+	if moved || k.mayLend() && (deciding || !inBubble) || k.tasksWaitForRoom() {
 		k.vain = 0
 	} else {
 		k.vain++
@@ -249,7 +258,7 @@ func (k *keeper) slowDown(moved bool) {
 		patience = reportTicks
 	}
 	switch {
-	case moved || !inBubble && k.vain < vainTicks:
+	case moved || deciding || !inBubble && k.vain < vainTicks:
 		k.setPause(tick)
 	case !inBubble:
 		k.setPause(min(2*k.pause, mostTicks*tick))

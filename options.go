@@ -47,6 +47,8 @@ type config struct {
 	taskMetrics func(*ledger, *account) // of WithTaskMetrics, which alone refers to it; or nil
 
 	tickless  bool                   // the keeper does not tick, except for what attend is called for; only in tests
+	liveness  time.Duration          // livenessAfter, except in tests
+	blind     bool                   // as where the system does not tell about threads; only in tests
 	reader    func() *cgroup.Reader  // cgroup.Shared, except in tests
 	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
@@ -62,6 +64,7 @@ func newConfig(opts []Option) (config, error) {
 		keepAlive: 10 * time.Second,
 		detect:    true,
 		tickless:  tickless,
+		liveness:  livenessAfter,
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
@@ -96,6 +99,9 @@ func WithName(name string) Option {
 // WithSlots fixes the parallelism: how many tasks run at once, not counting those inside Blocking.
 // 1 to 4096. Default: the CPU quota of the process, rounded down, at least 1 and at most GOMAXPROCS. It
 // is read again, at most once a second, while tasks run, and the slots follow it up and down: see Sizing.
+//
+// WithSlots(1) is no mutual exclusion: while a task blocks, marked or not, another one runs (WithStallDetection), and a
+// task that comes back from Blocking does not wait for the other one's end. Tasks that share data need a lock.
 func WithSlots(n int) Option {
 	return option(func(c *config) {
 		if err := checkSlots("WithSlots", n); err != nil {
@@ -181,7 +187,10 @@ func WithKeepAlive(d time.Duration) Option {
 // wait, no slot is free and the processors are not busy, a monitor lends extra slots, at most
 // WithMaxSpares together with other spares. It looks every 10 ms, and never sees what blocks for less: a
 // thousand unmarked calls of 5 ms run one after the other on each slot. So marked blocking is still better.
-// Default: true.
+//
+// What computes gets no second slot, in Go or in C, whatever the quota, the affinity and other processes leave it. For
+// code in C and system calls that is known on Linux only, with up to 500 threads; elsewhere a task in one of them counts as
+// computing, until nothing has moved for 5 s and the process uses less than a quarter of a processor. Default: true.
 func WithStallDetection(on bool) Option {
 	return option(func(c *config) { c.detect = on })
 }

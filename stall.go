@@ -1,18 +1,15 @@
 package executor
 
 import (
-	"bytes"
-	"cmp"
-	"runtime"
+	"math"
 	"runtime/metrics"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/seed-97bda89a/executor/internal/cgroup"
-
 	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/kernel"
 )
 
 // Blocking that nobody marked. While tasks wait and no slot is free, the keeper looks every tick at how
@@ -22,15 +19,19 @@ import (
 //
 //	S1 A step lends only if the processors are not busy and more tasks are stuck than goroutines run,
 //	   in two ticks in a row, or in four if the keeper itself had the last processor. CPU-bound tasks do
-//	   not look like that: each of them runs or could run. There are two exceptions, which is why the
-//	   processor time that was used counts too: C code that computes is not in Go, and tasks that have to
-//	   assist a garbage collection wait for it, while its workers keep the processors.
+//	   not look like that: each of them runs or could run. There are two exceptions: C code that computes
+//	   is not in Go, and tasks that have to assist a garbage collection wait for it, while its workers
+//	   keep the processors. So the threads of the process that run, or would, count as well, where the
+//	   system tells (Linux), and the processor time that was used. The processors are those that the
+//	   process may use: GOMAXPROCS, its affinity, its quota. Where the threads are not known, a task that
+//	   may be in C or in a system call counts as computing.
 //	S2 If every slot, lent ones included, is stuck, a step may lend as many again as there are slots.
 //	   If any task moved since the last step, there are never more lent slots than stuck tasks.
 //	S3 A lent slot holds one of MaxSpares credits, and goes back at the first task boundary after the
 //	   task it was lent for has moved or has lent its own slot, or when it runs out of work.
 //	S4 If the processors are busy, but no task has ended and the queue has not moved for livenessAfter,
-//	   one slot is lent all the same, and another after each such time.
+//	   the stacks of the stuck tasks are looked at, and slots are lent for those that certainly wait, as
+//	   by S2; and again after each such time.
 
 const livenessAfter = 5 * time.Second
 
@@ -39,23 +40,6 @@ const livenessAfter = 5 * time.Second
 const (
 	sureTicks   = 2
 	unsureTicks = 4
-)
-
-// StallInfo tells a handler of WithOnStall what stands still.
-type StallInfo struct {
-	Executor string          // the executor's name
-	Reason   string          // StallBlocked, StallCPU or StallSpares
-	QueueAge time.Duration   // how long no task has ended and none was taken from the queue
-	Queued   int             // tasks that wait
-	Ages     []time.Duration // of the tasks that stand still, oldest first; as far as the monitor knows
-	Stack    string          // of the oldest one's goroutine; empty if it moved on meanwhile
-}
-
-// The reasons in StallInfo.
-const (
-	StallBlocked = "blocked" // tasks block outside of Blocking; extra slots are lent for them
-	StallCPU     = "cpu"     // a task runs past its budget without a Checkpoint, while others wait
-	StallSpares  = "spares"  // tasks block, and no spare is left to stand in for them
 )
 
 // loan is what a lent slot was lent for.
@@ -72,8 +56,8 @@ func (l *loan) over() bool { // rare: not inlined, so that slot.leaves is
 	return l.lender.count.progress() != l.seen || l.lender.word.Load()/oneEpoch != l.epoch
 }
 
-// goroutineStates is how many goroutines of the process run, and could run.
-type goroutineStates struct{ running, runnable, procs int }
+// goroutineStates is how many goroutines of the process run, could run, and are in C or in system calls.
+type goroutineStates struct{ running, runnable, procs, calls, threads int }
 
 // readStates reads the states from the runtime. It takes about 200 ns.
 func readStates(samples []metrics.Sample) goroutineStates {
@@ -84,7 +68,7 @@ func readStates(samples []metrics.Sample) goroutineStates {
 		}
 		return int(samples[i].Value.Uint64())
 	}
-	return goroutineStates{value(0), value(1), value(2)}
+	return goroutineStates{value(0), value(1), value(2), value(3), value(4)}
 }
 
 func stateSamples() []metrics.Sample {
@@ -92,26 +76,71 @@ func stateSamples() []metrics.Sample {
 		{Name: "/sched/goroutines/running:goroutines"},
 		{Name: "/sched/goroutines/runnable:goroutines"},
 		{Name: "/sched/gomaxprocs:threads"},
+		{Name: "/sched/goroutines/not-in-go:goroutines"},
+		{Name: "/sched/threads/total:threads"},
 	}
 }
 
 // sight is what one tick of the monitor sees. decide is a function of it and of the ticks before, so that
 // it can be tested without a clock or a scheduler.
 type sight struct {
-	now    time.Time
-	states goroutineStates
-	cpus   float64 // processors that the process has used since the tick before; 0 if unknown
-	slots  int     // slots in all, lent ones included
-	lent   int     // lent ones
-	stuck  int     // tasks that have not moved since the tick before
-	moved  bool    // some task ended, or the queue moved, since the tick before
-	queued int     // tasks that wait
+	now      time.Time
+	patience time.Duration // of S4
+	states   goroutineStates
+	cpus     float64 // processors that the process has used since the tick before; 0 if unknown
+	slots    int     // slots in all, lent ones included
+	lent     int     // lent ones
+	stuck    int     // tasks that have not moved since the tick before
+	moved    bool    // some task ended, or the queue moved, since the tick before
+	queued   int     // tasks that wait
+	bubble   bool    // fake time: it moves only while everybody waits, so what has not moved does
+
+	// What only weigh knows.
+	limit   float64      // processors that affinity and quota allow; 0: no limit
+	threads kernel.Count // that run, whatever they run, without the monitor's
+	blind   bool         // the system does not tell about threads
+}
+
+// processors is how many processors the process may use.
+func (s *sight) processors() float64 {
+	if s.limit > 0 {
+		return min(float64(s.states.procs), s.limit)
+	}
+	return float64(s.states.procs)
+}
+
+// working is how many goroutines run or could run, or, if there are more, threads that run.
+func (s *sight) working() int {
+	goroutines := s.states.running - 1 // without the monitor itself
+	if s.threads.Known {
+		goroutines = max(goroutines, s.threads.Running)
+	}
+	return goroutines + s.states.runnable
+}
+
+// waiting is how many of the stuck tasks certainly do not compute.
+func (s *sight) waiting() int {
+	if s.blind {
+		return s.stuck - s.working() - s.states.calls
+	}
+	return s.stuck
 }
 
 // busy reports whether the processors are busy, or all stuck tasks may be running.
 func (s *sight) busy() bool {
-	working := s.states.running - 1 + s.states.runnable // the monitor itself is running
-	return working >= min(s.states.procs, s.stuck) || s.cpus >= float64(s.states.procs)-0.5
+	if s.bubble {
+		return false
+	}
+	procs := s.processors()
+	return s.working() >= min(int(math.Ceil(procs)), s.stuck) || s.waiting() <= 0 || s.cpus >= procs-min(0.5, procs/4)
+}
+
+// step is how many slots a step lends for n stuck tasks (S2).
+func (s *sight) step(n int) int {
+	if n >= s.slots {
+		return min(s.slots, s.queued)
+	}
+	return max(0, min(n-s.lent, s.queued))
 }
 
 // stallState is the monitor's memory.
@@ -130,7 +159,7 @@ type decision struct {
 const (
 	decideNothing  = ""
 	decideStuck    = "stuck"    // lent: tasks block
-	decideLiveness = "liveness" // lent: busy, but nothing has moved for long
+	decideLiveness = "liveness" // lent, if confirm agrees: busy, but nothing has moved for long
 	decideBusy     = "busy"     // not lent: the processors are busy
 )
 
@@ -145,24 +174,99 @@ func (m *stallState) decide(s sight) decision {
 	}
 	if s.busy() {
 		m.idle = 0
-		if s.now.Sub(m.livedAt) < livenessAfter {
+		if s.now.Sub(m.livedAt) < s.patience {
 			return decision{reason: decideBusy}
 		}
 		m.livedAt = s.now
 		return decision{lend: 1, reason: decideLiveness}
 	}
+	if s.threads.Partial { // the look at the threads goes on
+		return decision{}
+	}
 	m.idle++
-	if m.idle < sureTicks || m.idle < unsureTicks && s.states.running >= s.states.procs {
+	if unsure := s.states.running >= s.states.procs && !s.bubble; m.idle < sureTicks || unsure && m.idle < unsureTicks {
 		return decision{}
 	}
-	lend := s.stuck - s.lent
-	if s.stuck >= s.slots {
-		lend = s.slots
+	if lend := s.step(s.waiting()); lend > 0 {
+		return decision{lend: lend, reason: decideStuck}
 	}
-	if lend = min(lend, s.queued); lend <= 0 {
-		return decision{}
+	return decision{}
+}
+
+// threadTime is how long a tick may read the states of threads, and maxThreads of how many it is tried: one takes 8 µs,
+// so a look at as many takes four ticks.
+const (
+	threadTime = time.Millisecond
+	maxThreads = 500
+)
+
+// weigh adds what is dear to know. It is asked only while a slot would be lent otherwise.
+func (k *keeper) weigh(s *sight) {
+	if s.bubble || s.stuck == 0 || s.queued == 0 || !k.e.cfg.detect {
+		return
 	}
-	return decision{lend: lend, reason: decideStuck}
+	if k.allowedAt.IsZero() || s.now.Sub(k.allowedAt) >= quotaInterval {
+		k.allowed, k.allowedAt = k.allowance(), s.now
+	}
+	if s.limit = k.allowed; s.busy() || !k.mayLend() {
+		k.looking = false
+		return
+	}
+	if !k.looking {
+		k.threads.Restart()
+	}
+	s.threads = k.readThreads(&k.threads, s, min(int(math.Ceil(s.processors())), s.stuck)-s.states.runnable)
+	k.looking, s.blind = s.threads.Partial, !s.threads.Known && !s.threads.Partial
+}
+
+// readThreads looks for threads that run until enough are found.
+func (k *keeper) readThreads(c *kernel.Counter, s *sight, enough int) kernel.Count {
+	if k.e.cfg.blind || s.states.threads > maxThreads {
+		return kernel.Count{}
+	}
+	return c.Look(max(1, enough), threadTime)
+}
+
+// allowance is how many processors the quota and the affinity allow; 0 if neither is known.
+func (k *keeper) allowance() float64 {
+	limit := float64(kernel.Allowed())
+	if quota := k.e.sizer.reader.Read().CPUs; quota > 0 && (limit == 0 || quota < limit) {
+		limit = quota
+	}
+	return limit
+}
+
+// confirm decides S4: which of the stuck tasks certainly wait, and whether a slot is lent for them. Those in C or in
+// system calls do if fewer threads run than there are of them.
+func (k *keeper) confirm(s *sight, d decision) (decision, []*runner) {
+	running := k.readThreads(&k.census, s, math.MaxInt)
+	if running.Partial { // go on in the next tick
+		k.stalls.livedAt = s.now.Add(-s.patience)
+		return decision{reason: decideBusy}, nil
+	}
+	var waiting, calling []*runner
+	stacks := dump()
+	for _, r := range k.stuck {
+		switch certainty := certaintyOf(stackIn(stacks, r.goid)); {
+		case r.count.progress() != r.seen.progress:
+		case certainty == waits:
+			waiting = append(waiting, r)
+		case certainty == inCall:
+			calling = append(calling, r)
+		}
+	}
+	inC := len(calling) // that compute
+	switch {
+	case running.Known:
+		inC = max(0, running.Running-max(0, s.states.running-1))
+	case s.cpus < 0.25:
+		inC = 0
+	}
+	waiting = append(waiting, calling[min(inC, len(calling)):]...)
+	if d.lend = s.step(len(waiting)); d.lend == 0 {
+		return decision{reason: decideBusy}, nil
+	}
+	return d, waiting
 }
 
 // watchStalls is the monitor's part of a tick. It reports whether anything has moved since the last one, or was
@@ -170,8 +274,12 @@ func (m *stallState) decide(s sight) decision {
 func (k *keeper) watchStalls(now time.Time) (moved bool) {
 	e := k.e
 	s := k.look(now)
-	d := k.stalls.decide(s)
-	short := e.cfg.detect && e.lend(d, k.stuck)
+	k.weigh(&s)
+	d, lenders := k.stalls.decide(s), k.stuck
+	if d.reason == decideLiveness && e.cfg.detect {
+		d, lenders = k.confirm(&s, d)
+	}
+	short := e.cfg.detect && e.lend(d, lenders)
 	k.mark(&s)
 	if report := e.report.Load(); report != nil && (e.cfg.onStall != nil || e.viewers.Load() > 0) {
 		(*report)(k, &s, short)
@@ -199,7 +307,7 @@ func (k *keeper) mark(s *sight) {
 // look takes stock: which runners have not moved since the tick before, and for how long.
 func (k *keeper) look(now time.Time) sight {
 	e := k.e
-	s := sight{now: now, states: readStates(k.samples)}
+	s := sight{now: now, patience: e.cfg.liveness, states: readStates(k.samples), bubble: e.bubble != 0}
 	used := cgroup.ProcessTime()
 	if elapsed := now.Sub(k.usedAt); elapsed > 0 {
 		s.cpus = float64(used-k.used) / float64(elapsed)
@@ -301,102 +409,4 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 		e.cfg.log.Debug("executor: slots lent", "executor", e.name, "reason", d.reason, "slots", n, "stuck", all)
 	})
 	return short
-}
-
-// stallReport is keeper.report. WithOnStall and Watch make it known, so that other programs do not link it.
-type stallReport func(k *keeper, s *sight, short bool)
-
-// report tells the handler, at most once a second, what stands still.
-func (k *keeper) report(s *sight, short bool) {
-	e := k.e
-	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued}
-	var oldest *runner
-	var most time.Duration
-	stands := func(r *runner, since time.Time) {
-		age := s.now.Sub(since)
-		if info.Ages = append(info.Ages, age); oldest == nil || age > most {
-			oldest, most = r, age
-		}
-	}
-	for _, r := range k.stuck {
-		if r.seen.overdue {
-			stands(r, r.seen.since)
-		}
-	}
-	marked := oldest == nil && info.QueueAge >= 2*e.cfg.tick() // all of it is inside Blocking, or waits
-	if marked {
-		for _, r := range k.denied {
-			stands(r, r.seen.denied)
-		}
-	}
-	if oldest == nil || s.now.Sub(k.reported) < time.Second || !e.reporting.CompareAndSwap(false, true) {
-		return
-	}
-	k.reported = s.now
-	info.Reason = StallBlocked
-	switch {
-	case marked || short && !s.busy():
-		info.Reason = StallSpares
-	case s.busy():
-		info.Reason = StallCPU
-	}
-	slices.SortFunc(info.Ages, func(a, b time.Duration) int { return cmp.Compare(b, a) })
-	progress := oldest.seen.progress
-	e.group.Add(1)
-	go func() {
-		defer e.reporting.Store(false)
-		task := oldest.taskName()
-		if e.cfg.onStall == nil && runtime.NumGoroutine() > maxTraced {
-			e.group.Done()
-			return
-		}
-		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
-			info.Stack = stack
-			info.Reason = reasonOf(stack, info.Reason)
-			e.events.stalled(task, &info)
-		}
-		e.group.Done() // what follows is not the executor's: nobody waits for it
-		if e.cfg.onStall != nil {
-			e.cfg.onStall(info)
-		}
-	}()
-}
-
-// reasonOf corrects the reason, which is about all tasks that stand still, by the state of the oldest.
-func reasonOf(stack, reason string) string {
-	_, state, _ := strings.Cut(stack, "[")
-	has := func(prefix string) bool { return strings.HasPrefix(state, prefix) }
-	switch {
-	case has("running"), has("runnable"), has("preempted"), has("GC "):
-		return StallCPU
-	case reason != StallCPU, state == "", has("syscall"): // the last may be C code that computes
-		return reason
-	}
-	return StallBlocked
-}
-
-// stackOf returns the stack of one goroutine. It stops the world for as long as it takes to print all
-// stacks, which is why reports are rare.
-func stackOf(goid int64) string {
-	const most = 16 << 20
-	head := []byte("goroutine " + strconv.FormatInt(goid, 10) + " ")
-	for size := 64 << 10; size <= most; size *= 4 {
-		buf := make([]byte, size)
-		n := runtime.Stack(buf, true)
-		at := bytes.Index(buf[:n], append([]byte("\n\n"), head...))
-		if at < 0 && n < size {
-			return ""
-		}
-		if at < 0 {
-			continue
-		}
-		one := buf[at+2 : n]
-		if end := bytes.Index(one, []byte("\n\n")); end >= 0 {
-			return string(one[:end])
-		}
-		if n < size {
-			return string(one)
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/seed-97bda89a/executor/internal/cgroup"
 	"github.com/seed-97bda89a/executor/internal/goid"
+	"github.com/seed-97bda89a/executor/internal/kernel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,8 +31,14 @@ func see(procs, running, runnable, slots, lent, stuck, queued int) sight {
 	}
 }
 
-func (s sight) used(cpus float64) sight { s.cpus = cpus; return s }
-func (s sight) butMoved() sight         { s.moved = true; return s }
+func (s sight) used(cpus float64) sight    { s.cpus = cpus; return s }
+func (s sight) butMoved() sight            { s.moved = true; return s }
+func (s sight) allowed(cpus float64) sight { s.limit = cpus; return s }
+func (s sight) calling(n int) sight        { s.states.calls = n; return s }
+func (s sight) unseen() sight              { s.blind = true; return s }
+func (s sight) fake() sight                { s.bubble = true; return s }
+func (s sight) looking() sight             { s.threads = kernel.Count{Partial: true}; return s }
+func (s sight) run(n int) sight            { s.threads = kernel.Count{Known: true, Running: n}; return s }
 
 func times(n int, s step) []step { return slices.Repeat([]step{s}, n) }
 
@@ -118,6 +126,42 @@ var stallRows = []struct {
 		{sight: see(4, 2, 0, 4, 0, 4, 100)},
 		{sight: see(4, 2, 0, 4, 0, 4, 100), want: lends(4)},
 	}},
+	{"S1: threads that run in C count", times(100, step{sight: asleep(1, 0, 1, 100).run(1), want: tooBusy})},
+	{"S1: as many as there are stuck tasks", times(100, step{sight: see(8, 1, 0, 3, 0, 3, 100).run(3), want: tooBusy})},
+	{"S1: fewer leave some that wait", []step{
+		{sight: see(8, 1, 0, 3, 0, 3, 100).run(2)},
+		{sight: see(8, 1, 0, 3, 0, 3, 100).run(2), want: lends(3)},
+	}},
+	{"S1: a quota of one is one processor", times(100, step{sight: asleep(4, 0, 4, 100).run(1).allowed(1), want: tooBusy})},
+	{"S1: a quota of one and a half is two", []step{
+		{sight: asleep(4, 0, 4, 100).run(1).allowed(1.5)},
+		{sight: asleep(4, 0, 4, 100).run(1).allowed(1.5), want: lends(4)},
+		{sight: asleep(4, 0, 4, 100).run(2).allowed(1.5), want: tooBusy},
+	}},
+	{"S1: Go code on the one processor of an affinity", times(100, step{sight: see(4, 2, 0, 4, 0, 4, 100).allowed(1), want: tooBusy})},
+	{"S1: three quarters of a small quota are all of it", times(100, step{sight: asleep(4, 0, 4, 100).used(0.75).allowed(1), want: tooBusy})},
+	{"S1: less is not, here too", []step{
+		{sight: asleep(4, 0, 4, 100).used(0.7).allowed(1)},
+		{sight: asleep(4, 0, 4, 100).used(0.7).allowed(1), want: lends(4)},
+	}},
+	{"S1: a look that is not over decides nothing", joined(
+		times(1, step{sight: asleep(2, 0, 2, 100)}),
+		times(10, step{sight: asleep(2, 0, 2, 100).looking()}),
+		times(1, step{sight: asleep(2, 0, 2, 100), want: lends(2)}),
+	)},
+	{"S1: without threads, what may be in C computes", times(100, step{sight: asleep(4, 0, 4, 100).calling(4).unseen(), want: tooBusy})},
+	{"S1: and the others wait", []step{
+		{sight: asleep(4, 0, 4, 100).calling(1).unseen()},
+		{sight: asleep(4, 0, 4, 100).calling(1).unseen(), want: lends(3)},
+	}},
+	{"S1: with threads, calls are no reason", []step{
+		{sight: asleep(4, 0, 4, 100).calling(4)},
+		{sight: asleep(4, 0, 4, 100).calling(4), want: lends(4)},
+	}},
+	{"S1: in a bubble time says it all", []step{
+		{sight: see(2, 2, 9, 2, 0, 2, 100).fake()},
+		{sight: see(2, 2, 9, 2, 0, 2, 100).fake(), want: lends(2)},
+	}},
 	{"S4: busy and still for five seconds", joined(
 		[]step{{sight: see(2, 2, 1, 2, 0, 2, 100), want: tooBusy}},
 		[]step{{after: livenessAfter - 1, sight: see(2, 2, 1, 2, 0, 2, 100), want: tooBusy}},
@@ -147,7 +191,7 @@ func play(r rule, steps []step) (at int, got decision) {
 			s.after = 10 * time.Millisecond
 		}
 		now = now.Add(s.after)
-		s.sight.now = now
+		s.sight.now, s.sight.patience = now, livenessAfter
 		if got := r(&m, s.sight); got != s.want {
 			return i, got
 		}
@@ -215,6 +259,40 @@ func TestStall_TableKillsMutants(t *testing.T) {
 		},
 		"takes half the processor time for busy": func(m *stallState, s sight) decision {
 			s.cpus = max(s.cpus, min(2*s.cpus, 3.6))
+			return good(m, s)
+		},
+		"does not look at threads": func(m *stallState, s sight) decision {
+			s.threads.Running = 0
+			return good(m, s)
+		},
+		"takes a look that is not over for one": func(m *stallState, s sight) decision {
+			s.threads.Partial = false
+			return good(m, s)
+		},
+		"starts anew with a look that is not over": func(m *stallState, s sight) decision {
+			if s.threads.Partial {
+				m.idle = 0
+			}
+			return good(m, s)
+		},
+		"does not know the quota": func(m *stallState, s sight) decision {
+			s.limit = 0
+			return good(m, s)
+		},
+		"rounds the quota down": func(m *stallState, s sight) decision {
+			s.limit = math.Floor(s.limit)
+			return good(m, s)
+		},
+		"takes calls for waiting": func(m *stallState, s sight) decision {
+			s.blind = false
+			return good(m, s)
+		},
+		"takes calls for computing": func(m *stallState, s sight) decision {
+			s.blind = true
+			return good(m, s)
+		},
+		"looks at processors in a bubble": func(m *stallState, s sight) decision {
+			s.bubble = false
 			return good(m, s)
 		},
 		"never doubles": func(m *stallState, s sight) decision {
@@ -317,6 +395,20 @@ func TestStall_ReasonFollowsTheOldestTask(t *testing.T) {
 	} {
 		require.Equal(t, c.want, reasonOf(c.header, c.reason), "%q, %s", c.header, c.reason)
 	}
+}
+
+// S4: only what the runtime names as waiting is certain. In C or in a system call, both is possible.
+func TestStall_CertaintyFollowsTheState(t *testing.T) {
+	for state, want := range map[string]certainty{
+		"running": mayCompute, "runnable": mayCompute, "preempted (scan)": mayCompute, "GC assist wait": mayCompute,
+		"GC assist marking": mayCompute, "coroutine": mayCompute, "something new": mayCompute, "": mayCompute,
+		"syscall": inCall, "syscall, 1 minutes, locked to thread": inCall,
+		"chan receive": waits, "chan send, 2 minutes": waits, "chan receive (nil chan)": waits, "select": waits, "select (no cases)": waits,
+		"sleep": waits, "IO wait": waits, "semacquire": waits, "sync.Mutex.Lock": waits, "sync.WaitGroup.Wait": waits, "sync.Cond.Wait": waits,
+	} {
+		require.Equal(t, want, certaintyOf("goroutine 7 ["+state+"]:\nmain.f()"), state)
+	}
+	require.Equal(t, mayCompute, certaintyOf(""))
 }
 
 // stackOf must give the whole stack of just the goroutine it is asked for, the last one in the dump

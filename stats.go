@@ -22,7 +22,7 @@ type Stats struct {
 	Queued      int           `json:"queued"`      // tasks accepted and not started, those held back by SetLimit included
 	QueuedLocal int           `json:"queuedLocal"` // those of Queued that are in the slots' own deques
 	QueueLimit  int           `json:"queueLimit"`  // bound of the injector
-	OldestAge   time.Duration `json:"oldestAge"`   // of the oldest task in the injector, in ns; at most a tick of 10 ms or an eighth too low
+	OldestAge   time.Duration `json:"oldestAge"`   // of the oldest task in the injector, in ns; too low by at most a tick of 10 ms (80 ms while nothing moves) or an eighth
 	Waiting     int           `json:"waiting"`     // submitters that wait for room
 	Timers      int           `json:"timers"`      // calls of After and Every that wait for their time: no tasks yet
 

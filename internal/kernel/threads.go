@@ -1,6 +1,6 @@
-// Package threads tells how many threads of the process run, or would if a processor were free. Go's own counts do
-// not say that of code in C: such a thread is in a call, whether it computes or waits. The kernel knows.
-package threads
+// Package kernel asks the system about the process: how many of its threads run, or would if a processor were free,
+// and which processors it may use. Go's own counts do not say whether a thread that is in C computes or waits.
+package kernel
 
 import "time"
 
@@ -25,6 +25,9 @@ type Count struct {
 // time; then it goes on with the next call. A thread that is seen in state R is read once more at the end: one of Go's
 // idle threads looks around for some 50 µs before it sleeps. Reading one takes 8 µs.
 func (c *Counter) Look(enough int, most time.Duration) Count { return c.look(enough, most) }
+
+// Restart makes the next call of Look begin a new look.
+func (c *Counter) Restart() { c.at = len(c.tids) }
 
 // Allowed returns how many processors the process may use (its affinity), or 0 where the system does not tell.
 func Allowed() int { return allowed() }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package threads
+package kernel
 
 import "time"
 
