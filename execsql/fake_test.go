@@ -36,7 +36,6 @@ func (l *log) waits(format string, args ...any) {
 type fake struct {
 	log              *log
 	conn, stmt, rows string // "bare", "old", "full"
-	closes           bool
 }
 
 func (f *fake) Connect(context.Context) (driver.Conn, error) { return f.Open("") }
