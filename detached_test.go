@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -115,7 +116,7 @@ func TestDetached_GroupsAndLoopsIgnoreIt(t *testing.T) {
 	e := spared(t, 1, 4)
 	for name, run := range map[string]func(ctx context.Context, fn func(context.Context) error) error{
 		"For": func(ctx context.Context, fn func(context.Context) error) error {
-			return executor.For(ctx, e, 1<<40, func(ctx context.Context, _ int) error { return fn(ctx) })
+			return executor.For(ctx, e, math.MaxInt, func(ctx context.Context, _ int) error { return fn(ctx) })
 		},
 		"ForEach": func(ctx context.Context, fn func(context.Context) error) error {
 			endless := func(yield func(int) bool) {
@@ -135,5 +136,6 @@ func TestDetached_GroupsAndLoopsIgnoreIt(t *testing.T) {
 			require.ErrorIs(t, run(executor.Detached(ctx), func(context.Context) error { cancel(); return nil }), context.Canceled, name)
 		})
 	}
-	require.Panics(t, func() { executor.Detached(nil) }) //nolint:staticcheck // nil is what is tested
+	//lint:ignore SA1012 nil is what is tested
+	require.Panics(t, func() { executor.Detached(nil) })
 }

@@ -88,7 +88,7 @@ func (f *Future[T]) Done() <-chan struct{} {
 		panic(errNilFuture)
 	}
 	if f.phase.Load() != promiseDone {
-		f.e.meet(currentRunner(nil), "Future.Done")
+		f.e.meet(currentRunner(background), "Future.Done")
 	}
 	c := f.sharedPoint().c
 	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {

@@ -150,20 +150,6 @@ func (p *probe) bare(fn func(context.Context)) func(context.Context) {
 	}
 }
 
-func (p *probe) failing(fn func(context.Context) error) func(context.Context) error {
-	if p == nil {
-		return fn
-	}
-	return func(ctx context.Context) (err error) {
-		var returned bool
-		ctx = p.start(ctx)
-		defer p.end(ctx, &returned, &err)
-		err = fn(ctx)
-		returned = true
-		return err
-	}
-}
-
 func probeResult[T any](p *probe, fn func(context.Context) (T, error)) func(context.Context) (T, error) {
 	if p == nil {
 		return fn

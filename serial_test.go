@@ -377,7 +377,8 @@ func TestSerial_BadArguments(t *testing.T) {
 	require.EqualError(t, nilSerial.Go(context.Background(), nothing), "executor: nil Serial")
 	require.EqualError(t, new(executor.Serial).Go(context.Background(), nothing), "executor: Serial not made by NewSerial")
 	require.EqualError(t, executor.NewSerial(nil).TryGo(context.Background(), nothing), "executor: nil Executor")
-	require.EqualError(t, executor.NewSerial(e).Go(nil, nothing), "executor: nil context") //nolint:staticcheck
+	//lint:ignore SA1012 nil is what is tested
+	require.EqualError(t, executor.NewSerial(e).Go(nil, nothing), "executor: nil context")
 	require.EqualError(t, executor.NewSerial(e).Go(context.Background(), nil), "executor: nil function")
 	var nilKeyed *executor.Keyed[int]
 	require.EqualError(t, nilKeyed.Go(context.Background(), 1, nothing), "executor: nil Keyed")
