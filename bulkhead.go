@@ -9,6 +9,8 @@ import (
 	"time"
 	"weak"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -54,8 +56,8 @@ func Bulkheads() []BulkheadStats {
 	return all
 }
 
-// bulkheads is Bulkheads, once there is one: programs without do not contain it.
-var bulkheads atomic.Pointer[func() []BulkheadStats]
+// bulkheads tells an observer about them, once there is one: programs without do not contain it.
+var bulkheads atomic.Pointer[func(*instruments, metric.Observer)]
 
 var bulkheadList struct {
 	mu  sync.Mutex
@@ -67,8 +69,8 @@ func (b *Bulkhead) register() *Bulkhead {
 	bulkheadList.mu.Lock()
 	defer bulkheadList.mu.Unlock()
 	bulkheadList.all = append(bulkheadList.all, weak.Make(b))
-	list := Bulkheads
-	bulkheads.CompareAndSwap(nil, &list)
+	observe := (*instruments).observeBulkheads
+	bulkheads.CompareAndSwap(nil, &observe)
 	return b
 }
 
@@ -157,3 +159,21 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 
 // String returns the name.
 func (b *Bulkhead) String() string { return b.name }
+
+func (b *instruments) observeBulkheads(o metric.Observer) {
+	byName := make(map[string]BulkheadStats)
+	for _, s := range Bulkheads() {
+		sum := byName[s.Name]
+		byName[s.Name] = BulkheadStats{s.Name, sum.Limit + s.Limit, sum.Inside + s.Inside, sum.Waiting + s.Waiting, max(sum.LongestWait, s.LongestWait)}
+	}
+	for _, s := range byName {
+		name := attribute.String("executor.bulkhead.name", s.Name)
+		state := func(is string) metric.ObserveOption {
+			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
+		}
+		o.ObserveInt64(b.bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
+		o.ObserveInt64(b.bulkheadCalls, int64(s.Inside), state("inside"))
+		o.ObserveInt64(b.bulkheadCalls, int64(s.Waiting), state("waiting"))
+		o.ObserveFloat64(b.bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
+	}
+}

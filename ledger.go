@@ -218,7 +218,9 @@ func (l *ledger) observe(_ context.Context, o metric.Observer) error {
 		l.in.observe(o, &view{Stats: forgotten}, l.in.attributes(forgottenName), false)
 	}
 	o.ObserveInt64(l.in.forgotten, names, metric.WithAttributes(executorName(forgottenName)))
-	l.in.observeBulkheads(o)
+	if observe := bulkheads.Load(); observe != nil {
+		(*observe)(l.in, o)
+	}
 	return nil
 }
 

@@ -259,26 +259,4 @@ func (b *instruments) others() {
 	b.forgotten, b.bulkheadLimit, b.bulkheadCalls, b.bulkheadOldest = names, limit, calls, oldest
 }
 
-func (b *instruments) observeBulkheads(o metric.Observer) {
-	list := bulkheads.Load()
-	if list == nil {
-		return
-	}
-	byName := make(map[string]BulkheadStats)
-	for _, s := range (*list)() {
-		sum := byName[s.Name]
-		byName[s.Name] = BulkheadStats{s.Name, sum.Limit + s.Limit, sum.Inside + s.Inside, sum.Waiting + s.Waiting, max(sum.LongestWait, s.LongestWait)}
-	}
-	for _, s := range byName {
-		name := attribute.String("executor.bulkhead.name", s.Name)
-		state := func(is string) metric.ObserveOption {
-			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
-		}
-		o.ObserveInt64(b.bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
-		o.ObserveInt64(b.bulkheadCalls, int64(s.Inside), state("inside"))
-		o.ObserveInt64(b.bulkheadCalls, int64(s.Waiting), state("waiting"))
-		o.ObserveFloat64(b.bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
-	}
-}
-
 func errorType(v string) attribute.KeyValue { return attribute.String("error.type", v) }

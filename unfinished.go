@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -136,9 +137,9 @@ func stacksByGoroutine() map[int64]string {
 	}
 	stacks := make(map[int64]string)
 	for stack := range strings.SplitSeq(string(buf[:n]), "\n\n") {
-		var goid int64
-		if _, err := fmt.Sscanf(stack, "goroutine %d ", &goid); err == nil {
-			stacks[goid] = stack
+		number, _, _ := strings.Cut(strings.TrimPrefix(stack, "goroutine "), " ")
+		if id, err := strconv.ParseInt(number, 10, 64); err == nil {
+			stacks[id] = stack
 		}
 	}
 	return stacks
