@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 // Bulkhead bounds how many calls of one kind are in progress at once, over all executors and goroutines
@@ -23,6 +25,7 @@ type Bulkhead struct {
 	calls   *semaphore.Weighted
 	inside  atomic.Int64
 	waiting callers
+	holders holders
 }
 
 // callers are those who wait, by when they came, since epoch.
@@ -133,17 +136,25 @@ func NewBulkhead(name string, limit int) (*Bulkhead, error) {
 
 // Blocking runs fn as the function Blocking does, when less than limit calls are in progress. Otherwise it
 // waits, first come first served and with the task's slot lent; if ctx is done first it returns ctx's
-// error and does not run fn. A nil result means that fn ran.
+// error and does not run fn. A nil result means that fn ran. A call inside another one of the same Bulkhead, on the same
+// goroutine, just runs fn: it is part of the call that has begun. So does a task that runs in place there.
 func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 	switch {
 	case b == nil:
 		return errNilBulkhead
+	case b.calls == nil:
+		return errZeroBulkhead
 	case ctx == nil:
 		return errNilContext
 	case fn == nil:
 		return errNilFunc
 	case over(ctx):
 		return errorOf(ctx)
+	}
+	r := currentRunner(ctx)
+	if b.holders.have(r, b) {
+		Blocking(ctx, fn)
+		return nil
 	}
 	var err error
 	Blocking(ctx, func() {
@@ -152,9 +163,54 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 			return
 		}
 		defer b.leave()
+		defer b.holders.note(r, b)()
 		fn()
 	})
 	return err
+}
+
+// holders are the goroutines that are in a call of a Bulkhead and are no runners. Runners know it themselves.
+type holders struct {
+	mu  sync.Mutex
+	ids map[int64]struct{}
+}
+
+// have reports whether the calling goroutine, whose runner is r or nil, is in a call of b already.
+func (h *holders) have(r *runner, b *Bulkhead) bool {
+	if r != nil {
+		return slices.Contains(r.stack.within, any(b))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.ids) == 0 {
+		return false
+	}
+	_, have := h.ids[goid.ID()]
+	return have
+}
+
+// note notes that it is, until forget is called.
+func (h *holders) note(r *runner, b *Bulkhead) (forget func()) {
+	if r != nil {
+		n := len(r.stack.within)
+		r.stack.within = append(r.stack.within, b)
+		return func() {
+			r.stack.within[n] = nil
+			r.stack.within = r.stack.within[:n]
+		}
+	}
+	id := goid.ID()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ids == nil {
+		h.ids = make(map[int64]struct{})
+	}
+	h.ids[id] = struct{}{}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.ids, id)
+	}
 }
 
 // String returns the name.

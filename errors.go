@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 )
@@ -54,12 +55,52 @@ type PanicError struct {
 // first reports whether nobody has noted the panic yet: it may pass through many joins.
 func (p *PanicError) first() bool { return atomic.CompareAndSwapUint32(&p.noted, 0, 1) }
 
-// Error returns the panic value and the original stack.
+// Error returns one line: the panic value, and the function and line that panicked. The stack is in Stack; %+v of a
+// PanicError prints both.
 func (p *PanicError) Error() string {
 	if p == nil {
 		return "executor: a nil *PanicError"
 	}
-	return fmt.Sprintf("executor: task panicked: %v\n\n%s", p.Value, p.Stack)
+	text := "executor: task panicked: " + strings.Join(strings.Fields(fmt.Sprint(p.Value)), " ")
+	if where := siteOf(string(p.Stack)); where != "" {
+		text += " (" + where + ")"
+	}
+	return text
+}
+
+// Format prints the error as fmt does, and with %+v the stack after it.
+func (p *PanicError) Format(s fmt.State, verb rune) {
+	text := p.Error()
+	if p != nil && verb == 'v' && s.Flag('+') {
+		text += "\n\n" + string(p.Stack)
+	}
+	type plain string // which has no methods
+	_, _ = fmt.Fprintf(s, strings.ReplaceAll(fmt.FormatString(s, verb), "+", ""), plain(text))
+}
+
+// siteOf returns the function and the line of a stack that panicked, or "". A panic that went on through a
+// deferred function of this package is on the stack twice, and the lower one counts.
+func siteOf(stack string) string {
+	_, stack, found := strings.Cut(stack, "\npanic(")
+	for found {
+		lines := strings.Split(stack, "\n")[1:] // the line of panic itself, then two for each frame
+		for len(lines) > 2 && strings.HasPrefix(lines[1], "runtime.") {
+			lines = lines[2:]
+		}
+		if len(lines) < 3 {
+			return ""
+		}
+		name, line := lines[1], strings.TrimSpace(lines[2])
+		if !strings.Contains(name, "executor.(*probe).end(") {
+			if i := strings.LastIndexByte(name, '('); i > 0 {
+				name = name[:i]
+			}
+			line, _, _ = strings.Cut(line, " +0x")
+			return name[strings.LastIndexByte(name, '/')+1:] + " at " + line[strings.LastIndexByte(line, '/')+1:]
+		}
+		_, stack, found = strings.Cut(stack, "\npanic(")
+	}
+	return ""
 }
 
 // Unwrap returns the panic value if it is an error.
@@ -140,4 +181,6 @@ var (
 	errZeroExecutor = errors.New("executor: Executor not made by New")
 	errZeroGroup    = errors.New("executor: Group not made by NewGroup")
 	errNilBulkhead  = errors.New("executor: nil Bulkhead")
+	errZeroFuture   = errors.New("executor: Future not made by Submit")
+	errZeroBulkhead = errors.New("executor: Bulkhead not made by NewBulkhead")
 )

@@ -94,6 +94,7 @@ func validate(e *Executor) error {
 	e.idle.mu.Unlock()
 	v.injector()
 	v.sums()
+	v.probes()
 	v.waiters()
 	if v.word&ended == 0 {
 		v.credits()
@@ -200,6 +201,8 @@ func (v *validator) parked(r *runner) {
 	v.check(r.strand.Load() == nil, "a parked runner drains a strand")
 	v.check(r.probe.Load() == nil, "a parked runner has the probe of a task")
 	v.check(r.stack.group == nil, "a parked runner is in a group")
+	v.check(len(r.stack.promises) == 0, "a parked runner runs the task of a future")
+	v.check(len(r.stack.within) == 0, "a parked runner is in a bulkhead")
 	v.check(r.stack.forks == nil && r.stack.open == 0, "a parked runner has %d children", r.stack.open)
 	v.check(r.stack.joined == 0, "a parked runner has not counted %d children", r.stack.joined)
 	v.check(len(r.stack.signal) == 0, "a parked runner was signaled by a child that it does not wait for")
@@ -272,6 +275,12 @@ func (v *validator) sums() {
 	for _, n := range []uint64{s.Submitted, s.Completed, s.Failed, s.Panicked, s.Canceled, s.Stolen, s.Parks, s.Yields} {
 		v.check(n < math.MaxInt64, "a count went below zero: %d", int64(n))
 	}
+}
+
+// probes checks that no probe is left open (R1).
+func (v *validator) probes() {
+	n := v.e.sampler.tracing.Load()
+	v.check(n == 0, "%d tasks of the execution tracer are open (R1)", n)
 }
 
 // waiters checks that nobody waits for quiescence, and that links end with their parents.

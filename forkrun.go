@@ -75,7 +75,15 @@ func (f *forked[T]) settle(r *runner, fr frame) {
 	} else {
 		f.fail(r.abnormal(value))
 	}
+	f.letGo()
 	f.finish(r.e)
+}
+
+// letGo is for a child that has run: its handle may be kept for long, and nobody may join it (R1).
+func (f *forked[T]) letGo() {
+	if f.origin.letGo(); !f.fixed {
+		f.fn = nil
+	}
 }
 
 // runTakenBack runs a child that takeBack took: nobody else knows of it any more.
@@ -125,7 +133,9 @@ func (f *forked[T]) runOutside(ctx context.Context) {
 			f.finish(nil)
 		}
 	}()
-	f.val = f.fn(ctx)
+	fn := f.fn
+	f.letGo()
+	f.val = fn(ctx)
 	f.returned = true
 }
 

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
@@ -17,9 +18,9 @@ type Future[T any] struct {
 
 // promise is the part of a Future that does not depend on its type.
 type promise struct {
-	origin // never changes
+	origin // until the end
 	e      *Executor
-	phase  atomic.Uint32               // promiseQueued, then claimed, then done
+	phase  atomic.Uint32               // promiseQueued, then claimed, then done; and how many read the parent
 	ended  bool                        // fn returned
 	strand any                         // the *strand where it waits for its turn, or nil
 	at     atomic.Pointer[waitPoint]   // where somebody waits; openPoint at the end
@@ -31,6 +32,8 @@ const (
 	promiseQueued  = 0
 	promiseClaimed = 1
 	promiseDone    = 2
+	promisePhase   = 3
+	promiseReader  = 4 // somebody reads the parent: counted, in the bits above the phase
 )
 
 // waitPoint is where one waits for a result. A private one is for a single waiter: it gets one value, and is used
@@ -66,6 +69,7 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 	r := e.runnerOf(ctx)
 	f := newFuture(r, e, ctx, fn)
 	if err := e.rejected(e.submit(r, ctx, entry{of: &f.origin}, wait)); err != nil {
+		f.probe.abandon()
 		return nil, err
 	}
 	return f, nil
@@ -75,8 +79,8 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(context.Context) (T, error)) *Future[T] {
 	parent := e.parentOf(ctx)
 	e.meetContext(r, parent)
-	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
-	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
+	p := e.probeFor(ctx, parent, r, e.traced(ctx, parent), false)
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}}, fn: probeResult(p, fn)}
 	f.job = f
 	return f
 }
@@ -87,37 +91,47 @@ func (f *Future[T]) Done() <-chan struct{} {
 	if f == nil {
 		panic(errNilFuture)
 	}
-	if f.phase.Load() != promiseDone {
+	if f.e == nil {
+		panic(errZeroFuture)
+	}
+	if !f.done() {
 		f.e.meet(currentRunner(background), "Future.Done")
 	}
 	c := f.sharedPoint().c
-	if f.phase.Load() != promiseQueued || f.watch.Load() != nil {
+	if f.dead() || f.watch.Load() != nil {
 		return c
 	}
 	// Nobody may ever wait, so somebody has to watch the parent: it may end before the task starts.
-	parent := f.parent
-	if parent.Done() == nil {
+	parent, live := f.source()
+	if !live || parent.Done() == nil {
 		return c
 	}
 	stop := context.AfterFunc(sound(parent), func() { f.cancel(errorOf(parent)) })
-	if !f.watch.CompareAndSwap(nil, &stop) || f.phase.Load() != promiseQueued {
-		stop() // pairs with unwatch: one of the two sees the other
+	switch {
+	case !f.watch.CompareAndSwap(nil, &stop):
+		stop()
+	case f.dead(): // pairs with the swap in finish: one of the two sees the other
+		stop()
+		f.watch.CompareAndSwap(&stop, nil)
 	}
 	return c
 }
 
 // Wait returns the task's result. If ctx is done first it returns ctx's error, and the task goes on; the
 // result of a finished task is returned whatever ctx. Inside a task of the same executor, Wait runs the
-// awaited task itself if nobody has started it; inside any task it lends the slot while it waits.
+// awaited task itself if nobody has started it; inside any task it lends the slot while it waits. A task that waits for
+// its own Future gets ErrSelfWait at once.
 func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	var zero T
 	switch {
 	case f == nil:
 		return zero, errNilFuture
+	case f.e == nil:
+		return zero, errZeroFuture
 	case ctx == nil:
 		return zero, errNilContext
 	}
-	if f.phase.Load() == promiseDone {
+	if f.done() {
 		return f.val, f.err
 	}
 	r := currentRunner(ctx)
@@ -126,26 +140,33 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		r.inPlace(func() { f.run(r) })
 		return f.val, f.err
 	}
+	if r.runs(&f.promise) {
+		return zero, ErrSelfWait
+	}
 	f.e.meet(r, "Future.Wait")
+	parent, live := f.source()
+	if !live {
+		return f.val, f.err
+	}
 	at := f.pointToWait()
-	canceled, err := f.waitAt(r, ctx, at)
+	canceled, err := f.waitAt(r, ctx, at, parent.Done())
 	if canceled { // a task that has not started is not going to
-		f.cancel(errorOf(f.parent))
+		f.cancel(errorOf(parent))
 		_, err = r.await(ctx, at.c, nil)
 	}
 	f.leavePoint(at, err == nil)
-	if err != nil && f.phase.Load() != promiseDone {
+	if err != nil && !f.done() {
 		return zero, err
 	}
 	return f.val, f.err
 }
 
 // waitAt waits for the end, for ctx, or for the end of the parent, which is canceled.
-func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error) {
+func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint, parent <-chan struct{}) (canceled bool, err error) {
 	if p.strand != nil {
-		return p.e.orders().awaits(p, r, ctx, at)
+		return p.e.orders().awaits(p, r, ctx, at, parent)
 	}
-	return r.await(ctx, at.c, p.parent.Done())
+	return r.await(ctx, at.c, parent)
 }
 
 // awaitEnd waits for the end of a task that has begun, whatever ctx, and returns its error. Before that the end of
@@ -153,10 +174,14 @@ func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint) (cancele
 func (f *Future[T]) awaitEnd(ctx context.Context) error {
 	r := currentRunner(ctx)
 	f.e.meet(r, "Do")
+	parent, live := f.source()
+	if !live {
+		return f.err
+	}
 	at := f.pointToWait()
-	canceled, err := f.waitAt(r, background, at)
+	canceled, err := f.waitAt(r, background, at, parent.Done())
 	if canceled {
-		f.cancel(errorOf(f.parent))
+		f.cancel(errorOf(parent))
 		_, err = r.await(background, at.c, nil)
 	}
 	f.leavePoint(at, err == nil)
@@ -164,6 +189,11 @@ func (f *Future[T]) awaitEnd(ctx context.Context) error {
 		return err
 	}
 	return f.err
+}
+
+// runs reports whether the task of p is on r's stack.
+func (r *runner) runs(p *promise) bool {
+	return r != nil && slices.Contains(r.stack.promises, any(p))
 }
 
 // sharedPoint returns the point that finish closes, making it if need be.
@@ -206,15 +236,51 @@ func (p *promise) leavePoint(at *waitPoint, received bool) {
 }
 
 // claim makes the caller the one that runs or cancels the task.
-func (p *promise) claim() bool { return p.phase.CompareAndSwap(promiseQueued, promiseClaimed) }
+func (p *promise) claim() bool {
+	for {
+		word := p.phase.Load()
+		if word&promisePhase != promiseQueued {
+			return false
+		}
+		if p.phase.CompareAndSwap(word, word|promiseClaimed) {
+			return true
+		}
+	}
+}
 
-func (p *promise) dead() bool { return p.phase.Load() != promiseQueued }
+func (p *promise) dead() bool { return p.phase.Load()&promisePhase != promiseQueued }
+
+func (p *promise) done() bool { return p.phase.Load()&promisePhase == promiseDone }
+
+// source returns the parent, unless the task has ended: then that is gone. Only who has claimed the task reads it without.
+func (p *promise) source() (parent context.Context, live bool) {
+	for {
+		word := p.phase.Load()
+		if word&promisePhase == promiseDone {
+			return nil, false
+		}
+		if p.phase.CompareAndSwap(word, word+promiseReader) {
+			break
+		}
+	}
+	parent = p.parent
+	chaos.At(chaos.R1Reads)
+	if p.phase.Add(^uint32(promiseReader-1)) == promiseDone {
+		p.parent = nil // finish has left it to the last reader
+	}
+	return parent, true
+}
 
 func (p *promise) left(*runner) {}
 
-// finish publishes the result: phase first, then it wakes those who wait. It is called once.
+// finish publishes the result: phase first, then it wakes those who wait. It is called once. A Future may be kept for
+// long, so nothing of the task stays in it but the result (R1).
 func (p *promise) finish() {
-	p.phase.Store(promiseDone)
+	p.probe.abandon()
+	p.probe = nil
+	if p.phase.Add(promiseDone-promiseClaimed) == promiseDone {
+		p.parent = nil // else the last who reads it does that
+	}
 	chaos.At(chaos.W1Done)
 	for at := p.at.Swap(openPoint); at != nil; {
 		next := at.next // a private point belongs to its waiter once it has the value
@@ -225,7 +291,7 @@ func (p *promise) finish() {
 		}
 		at = next
 	}
-	if stop := p.watch.Load(); stop != nil {
+	if stop := p.watch.Swap(nil); stop != nil {
 		(*stop)()
 	}
 }
@@ -299,6 +365,7 @@ func (f *Future[T]) run(r *runner) {
 		return
 	}
 	fr := r.enterFrame()
+	r.stack.promises = append(r.stack.promises, &f.promise)
 	defer f.settle(r, fr)
 	f.val, f.err = f.fn(r.contextFor(parent))
 	f.ended = true
@@ -313,6 +380,9 @@ func (f *Future[T]) settle(r *runner, fr frame) {
 	if !f.ended || f.err != nil {
 		r.failed(f.ended, f.err, value)
 	}
+	last := len(r.stack.promises) - 1
+	r.stack.promises[last] = nil
+	r.stack.promises = r.stack.promises[:last]
 	r.leaveFrame(fr)
 	if f.ended {
 		r.count.ended(f.err)

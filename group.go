@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	rtrace "runtime/trace"
 	"sync"
 )
 
@@ -15,6 +16,7 @@ type Group struct {
 	e      *Executor
 	parent context.Context
 	home   context.Context // the task context in parent, or nil: to recognise its runner quickly
+	traced bool            // its tasks have spans
 	misuse error           // NewGroup got a bad argument
 
 	mu        sync.Mutex
@@ -31,6 +33,7 @@ func (e *Executor) NewGroup(ctx context.Context) *Group {
 		return g
 	}
 	g.books.backlog = e.inject.limit
+	g.traced = sampledSpan(ctx)
 	if tc := taskOf(ctx); tc != nil {
 		g.home = tc
 	}
@@ -142,6 +145,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	r := g.e.own(caller)
 	t := &groupTask{fn: fn}
 	t.job = t
+	g.watch(r, t)
 	rd, place, w, err := g.admit(caller, t, wait)
 	switch place {
 	case placeStart:
@@ -153,20 +157,38 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		t.claim()
 		r.inPlace(func() { t.run(r) })
 	case placeWait:
-		if err = g.waitAtBound(caller, w, rd); err != nil {
-			t.letGo()
-		}
+		err = g.waitAtBound(caller, w, rd)
 	}
 	switch {
 	case err != nil:
+		t.letGo()
 		g.refuse(rd, err, wait)
 		return false
 	case place == placeRefused:
+		t.letGo()
 		return false
 	case rd.ctx.Err() != nil: // it came after the others were dropped
 		g.drop(rd)
 	}
 	return true
+}
+
+// watch gives t its probe, if it is to have one. That asks somebody else's code, so no lock is held.
+func (g *Group) watch(r *runner, t *groupTask) {
+	due := g.e.sampleDue(r)
+	if !due && !g.traced && !rtrace.IsEnabled() {
+		return
+	}
+	ctx := g.current().ctx
+	t.probe = g.e.newProbe(ctx, ctx, r, due, g.traced, false)
+	t.fn = t.probe.failing(t.fn)
+}
+
+// current opens the round.
+func (g *Group) current() *round {
+	g.mu.Lock()
+	defer g.mu.Unlock() // open may panic
+	return g.open()
 }
 
 // admit opens the round and enters t in the books; w is for the caller that is to wait. An error says why the task is
@@ -283,7 +305,6 @@ func (g *Group) open() *round {
 		g.e.meet(nil, "a Group's task") // whose round has a context that both sides use
 		g.round = &round{g: g}
 		g.round.ctx, g.round.cancel = context.WithCancelCause(sound(g.parent))
-		g.round.traced = sampledSpan(g.parent)
 	}
 	return g.round
 }

@@ -134,7 +134,6 @@ type round struct {
 	g      *Group
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	traced bool // its tasks have spans
 
 	// Under Group.mu.
 	errs    []error // the first; with KeepGoing all, in order

@@ -76,9 +76,10 @@ func (t *groupTask) run(r *runner) {
 	t.ended = true
 }
 
-// letGo is called once the task has ended, or was refused: its queue entry may outlive it by far.
+// letGo is called once the task has ended, or was refused: its queue entry may outlive it by far (R1).
 func (t *groupTask) letGo() {
-	t.fn, t.parent, t.round = nil, nil, nil
+	t.origin.letGo()
+	t.fn, t.round = nil, nil
 }
 
 // drop cancels the tasks of a round that have not started. The round's context is done.

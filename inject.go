@@ -400,6 +400,13 @@ func (q *injector) originOf(parent context.Context) *origin {
 	return o
 }
 
+// forgetParent lets go of the last parent, if it is this one.
+func (q *injector) forgetParent(parent context.Context) {
+	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
+		q.recent.CompareAndSwap(o, nil)
+	}
+}
+
 // trim lets go of the memory of a long queue.
 func (q *injector) trim() {
 	if q.bulky.Load() {

@@ -18,6 +18,7 @@ type entry struct {
 type origin struct {
 	parent context.Context // of the task
 	job    job             // nil for bare tasks
+	probe  *probe          // of a job, or of a bare task that is watched, until it has ended; or nil
 	plain  bool            // parent is known not to stem from a task, nor to be traced
 	drain  bool            // job is a strand
 	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
@@ -63,14 +64,28 @@ func (en entry) drop(e *Executor, err error) bool {
 		return en.of.job.drop(e, err)
 	}
 	e.outside.cancel(err)
+	e.inject.forgetParent(en.of.parent)
+	en.letGo()
 	return true
 }
 
+// letGo is for a bare task that ends without having started.
+func (en entry) letGo() { en.of.probe.abandon() }
+
+// letGo is for a job that has ended, by whoever claimed it, before the end is published. The job lives on in a Future, or in a
+// dead queue entry, and must not keep its context alive; each kind of job lets go of its function too (R1).
+func (o *origin) letGo() {
+	o.probe.abandon()
+	o.probe, o.parent = nil, nil
+}
+
 // bare runs a bare task.
-func (r *runner) bare(fn func(context.Context), parent context.Context) {
+func (r *runner) bare(en entry) {
+	fn, parent := en.fn, en.of.parent
 	if !sameContext(parent, background) || r.e.word.Load()&stopping != 0 { // else there is nothing to ask
 		if err := r.refuses(parent); err != nil {
 			r.count.cancel(err)
+			en.letGo()
 			return
 		}
 	}

@@ -150,7 +150,7 @@ func (k *Keyed[K]) start(ctx context.Context, key K, fn func(context.Context), w
 		return err
 	}
 	r, en := k.e.orderedBare(ctx, fn)
-	return k.e.refusedBare(en, k.submit(r, ctx, key, en, nil, wait))
+	return k.e.refused(en, k.submit(r, ctx, key, en, nil, wait))
 }
 
 // submit is Serial.submit for a key.

@@ -17,7 +17,7 @@ type ordering interface {
 	exited(r *runner)      // r's task has called Goexit
 	relieve()              // nobody may be running, and no spare is left
 	tick()                 // the keeper's
-	awaits(p *promise, r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error)
+	awaits(p *promise, r *runner, ctx context.Context, at *waitPoint, early <-chan struct{}) (canceled bool, err error)
 	canceled(p *promise) // p was claimed without its turn
 	claimed(p *promise)  // p starts
 }
@@ -177,10 +177,10 @@ func (r *runner) drains(is func(*strand) bool) bool {
 }
 
 // awaits is runner.await for a task of a strand, which runs in its turn and not in place. Only where nobody else could
-// run it, with no spare left, the waiter drains the strand up to it (W1).
-func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *waitPoint) (canceled bool, err error) {
-	s, early := p.strand.(*strand), p.parent.Done()
-	if r.drains(func(other *strand) bool { return other == s }) && p.phase.Load() != promiseDone {
+// run it, with no spare left, the waiter drains the strand up to it (W1). early is the end of its parent.
+func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *waitPoint, early <-chan struct{}) (canceled bool, err error) {
+	s := p.strand.(*strand)
+	if r.drains(func(other *strand) bool { return other == s }) && !p.done() {
 		return false, ErrSelfWait
 	}
 	if r == nil || r.e != b.e {
@@ -209,7 +209,7 @@ func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *wait
 			return canceled, err
 		}
 		s.help(r, p)
-		if p.phase.Load() == promiseDone {
+		if p.done() {
 			<-at.c
 			return false, nil
 		}

@@ -87,8 +87,9 @@ var errUntried = errors.New("executor: not tried")
 
 // ForEach calls fn for each element of seq, each call a task of its own, and returns when all have ended,
 // with the first error. It pulls elements on the calling goroutine, no faster than the queue has room,
-// and stops pulling at the first error or when ctx is done; so seq may be endless.
-func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) error) (err error) {
+// and stops pulling at the first error or when ctx is done; so seq may be endless. If seq panics or calls Goexit, what
+// runs is canceled and awaited first.
+func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) error) error {
 	if err := e.valid(ctx, fn == nil || seq == nil); err != nil {
 		return err
 	}
@@ -96,9 +97,11 @@ func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(c
 		return errorOf(ctx)
 	}
 	g := e.NewGroup(ctx)
-	defer func() { // also when seq panics
-		if waited := g.Wait(); err == nil {
-			err = waited
+	pulled := false
+	defer func() {
+		if !pulled { // seq panicked or called Goexit, and that goes on when what runs has ended
+			g.fail(nil, errSeqEnded)
+			_ = g.Wait()
 		}
 	}()
 	for v := range seq {
@@ -107,14 +110,18 @@ func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(c
 			break
 		}
 	}
+	pulled = true
 	if err := g.Wait(); err != nil {
 		return err // the first one
 	}
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return errorOf(ctx)
 	}
 	return nil
 }
+
+// errSeqEnded is why the contexts of ForEach's calls end when its sequence did not return.
+var errSeqEnded = errors.New("executor: ForEach: the sequence panicked or called Goexit")
 
 // stopped reports whether the group hands out no more.
 func (g *Group) stopped() bool {

@@ -10,10 +10,12 @@ import (
 )
 
 // probe watches one task, from its submission to its end. Most tasks have none: it is made for those that
-// are measured, have a span, or are submitted while the execution tracer runs, and it lives in the closure
-// that wraps the task's function.
+// are measured, have a span, or are submitted while the execution tracer runs. It lives in the closure
+// that wraps the task's function, and in the task's origin: a task that ends without having started abandons it (R1).
 type probe struct {
+	origin    // of a bare task that is watched; other tasks have their own
 	e         *Executor
+	begun     bool          // the task has started
 	submitted time.Duration // since epoch
 	started   time.Duration
 	measured  bool
@@ -21,6 +23,7 @@ type probe struct {
 	detached  bool  // nobody waits for it
 	home      *slot // of the task that submitted it, or nil
 	outer     *probe
+	last      *atomic.Int64 // when a task from the same source was last measured
 
 	span    trace.Span // nil if it has none
 	events  atomic.Int32
@@ -35,12 +38,7 @@ type probe struct {
 // probeFor returns the probe of a task that is submitted with ctx, or nil. Its parent is given, and r is
 // the calling goroutine's runner if it is one of this executor, else nil.
 func (e *Executor) probeFor(ctx, parent context.Context, r *runner, traced, detached bool) *probe {
-	var due bool
-	if r != nil {
-		due = r.sampleDue()
-	} else {
-		due = e.inject.sampleDue()
-	}
+	due := e.sampleDue(r)
 	if !due && !traced && !rtrace.IsEnabled() {
 		return nil
 	}
@@ -54,13 +52,14 @@ func (e *Executor) newProbe(ctx, parent context.Context, r *runner, due, traced,
 	if !measured && !traced && !executionTraced {
 		return nil
 	}
-	p := &probe{e: e, measured: measured, traced: traced, detached: detached}
+	p := &probe{e: e, measured: measured, traced: traced, detached: detached, last: e.lastSample(r)}
 	if executionTraced {
 		name := nameOf(parent)
 		if name == "" {
 			name = defaultTaskName
 		}
 		p.within, p.task = rtrace.NewTask(baseOf(parent), name)
+		e.sampler.tracing.Add(1)
 	}
 	if r != nil {
 		p.home = r.slot
@@ -72,8 +71,40 @@ func (e *Executor) newProbe(ctx, parent context.Context, r *runner, due, traced,
 	return p
 }
 
+// abandon is the end of a probe whose task has not started, and is not going to: nothing of it stays open, and its turn
+// to be measured goes to another task. A nil probe has none.
+func (p *probe) abandon() {
+	if p == nil || p.begun {
+		return
+	}
+	p.begun = true
+	p.endTask()
+	if p.measured {
+		p.last.Store(0)
+		p.e.sampler.owed.Add(1)
+	}
+}
+
+// endTask ends the execution tracer's task, if there is one.
+func (p *probe) endTask() {
+	if p.task != nil {
+		p.task.End()
+		p.e.sampler.tracing.Add(-1)
+	}
+}
+
+// entry returns the entry of a bare task, of the given origin if nobody watches it.
+func (p *probe) entry(fn func(context.Context), of *origin) entry {
+	if p == nil {
+		return entry{fn: fn, of: of}
+	}
+	p.origin = origin{parent: of.parent, probe: p}
+	return entry{fn: p.bare(fn), of: &p.origin}
+}
+
 // start is called when the task starts, with its context. It returns the context for its function.
 func (p *probe) start(ctx context.Context) context.Context {
+	p.begun = true
 	p.started = time.Since(epoch)
 	if p.traced || p.task != nil {
 		ctx = p.enter(ctx.(*taskContext))
@@ -119,7 +150,7 @@ func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 	ctx.(*taskContext).r.probe.Store(p.outer)
 	if p.task != nil {
 		p.region.End()
-		p.task.End()
+		p.endTask()
 	}
 	switch {
 	case !p.traced:
@@ -147,6 +178,20 @@ func (p *probe) bare(fn func(context.Context)) func(context.Context) {
 		defer p.end(ctx, &returned, &err)
 		fn(ctx)
 		returned = true
+	}
+}
+
+func (p *probe) failing(fn func(context.Context) error) func(context.Context) error {
+	if p == nil {
+		return fn
+	}
+	return func(ctx context.Context) (err error) {
+		var returned bool
+		ctx = p.start(ctx)
+		defer p.end(ctx, &returned, &err)
+		err = fn(ctx)
+		returned = true
+		return err
 	}
 }
 

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strconv"
 	"sync"
@@ -181,4 +182,57 @@ func TestBulkhead_WaitersLeaveAtClose(t *testing.T) {
 	await(t, "the task asks for a permit", about)
 	within(t, "Close", func() { _ = e.Close() })
 	require.ErrorIs(t, result(t, f), executor.ErrClosed)
+}
+
+// Mutant: a nested call waits for a permit that its own goroutine has. Mutant: it gives that one back, or forgets who has it.
+func TestBulkhead_ANestedCallIsPartOfTheOuterOne(t *testing.T) {
+	e := spared(t, 1, 1)
+	b, err := executor.NewBulkhead("nested", 1)
+	require.NoError(t, err)
+	nest := func(ctx context.Context) error {
+		for range 2 { // the second time the permit must be back
+			ran := 0
+			err := b.Blocking(ctx, func() {
+				for range 2 {
+					if err := b.Blocking(ctx, func() { ran++ }); err != nil {
+						t.Error(err)
+					}
+				}
+				other, err := executor.Submit(ctx, e, func(ctx context.Context) (int, error) { // run in place
+					return 0, b.Blocking(ctx, func() { ran++ })
+				})
+				if err == nil && ctx != context.Background() {
+					_, err = other.Wait(ctx)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			if err != nil {
+				return err
+			}
+			if ran < 2 {
+				return fmt.Errorf("ran %d times", ran)
+			}
+			func() { // a panic gives it back
+				defer func() { _ = recover() }()
+				_ = b.Blocking(ctx, func() { _ = b.Blocking(ctx, func() { panic(errSentinel) }) })
+			}()
+		}
+		return nil
+	}
+	within(t, "in a task", func() { require.NoError(t, inTask(t, e, nest)) })
+	within(t, "on a goroutine", func() { require.NoError(t, b.Blocking(context.Background(), func() {})) })
+	within(t, "nested on a goroutine", func() {
+		require.NoError(t, b.Blocking(context.Background(), func() {
+			require.NoError(t, b.Blocking(context.Background(), func() {}))
+			outside := make(chan error, 1) // another goroutine has no part in it
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { outside <- b.Blocking(ctx, func() { t.Error("two at once") }) }()
+			cancel()
+			require.ErrorIs(t, <-outside, context.Canceled)
+		}))
+	})
+	quiet(t, e)
+	require.EqualError(t, new(executor.Bulkhead).Blocking(context.Background(), func() {}), "executor: Bulkhead not made by NewBulkhead")
 }

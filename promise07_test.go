@@ -134,6 +134,12 @@ var errSentinel = errors.New("sentinel")
 //go:noinline
 func panicSite(v any) { panic(v) }
 
+// panicLine is where.
+var panicLine = func() int {
+	_, _, line, _ := runtime.Caller(0)
+	return line - 4
+}()
+
 // Mutant: the stack is taken where the panic is reported, not where it happened. Mutant: a waiter
 // re-panics, or wraps what is a *PanicError already.
 func TestPromise07_APanicComesBackAsPanicError(t *testing.T) {
@@ -147,8 +153,9 @@ func TestPromise07_APanicComesBackAsPanicError(t *testing.T) {
 					require.ErrorAs(t, err, &pe, "%v", v)
 					require.Equal(t, v, pe.Value)
 					require.Contains(t, string(pe.Stack), "panicSite", "the original stack")
-					require.Contains(t, pe.Error(), "panicSite", "Error prints the original stack")
-					require.Contains(t, pe.Error(), fmt.Sprint(v))
+					require.Equal(t, fmt.Sprintf("executor: task panicked: %v (executor_test.panicSite at promise07_test.go:%d)", v, panicLine), pe.Error())
+					require.NotContains(t, fmt.Sprintf("%v %s %q", pe, pe, pe), "goroutine", "one line, for people and logs")
+					require.Equal(t, pe.Error()+"\n\n"+string(pe.Stack), fmt.Sprintf("%+v", pe))
 					if _, isErr := v.(error); isErr {
 						require.ErrorIs(t, err, errSentinel)
 					} else {
@@ -169,6 +176,7 @@ func TestPromise07_APanicComesBackAsPanicError(t *testing.T) {
 				var asRuntime runtime.Error
 				err = kind.run(t, e, func() { var none []int; none[len(none)] = 1 })
 				require.ErrorAs(t, err, &asRuntime)
+				require.Regexp(t, `index out of range .* \(executor_test\.TestPromise07.* at promise07_test\.go:\d+\)$`, err.Error())
 				s := quiet(t, e)
 				if !kind.inLoop { // A loop that reports its body's panic has not panicked itself.
 					require.GreaterOrEqual(t, s.Panicked, uint64(7))

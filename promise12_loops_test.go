@@ -341,3 +341,43 @@ func TestPromise12_LoopsReturnWhenNothingOfThemRuns(t *testing.T) {
 	}
 	quiet(t, e)
 }
+
+// Mutant: ForEach waits for what runs, and does not cancel it: what waits for the end of its context never ends.
+func TestPromise12_ForEachCancelsWhenItsSequenceEndsAbnormally(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic(errSentinel) }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			e := bare(t, 1)
+			var cause error
+			var returned bool
+			recovered := make(chan any, 1)
+			go func() {
+				defer func() { recovered <- recover() }()
+				running := make(chan struct{})
+				_ = executor.ForEach(context.Background(), e, func(yield func(int) bool) {
+					yield(0)
+					await(t, "the call runs", running)
+					yield(1) // queued, and dropped
+					end()
+				}, func(ctx context.Context, i int) error {
+					if i == 1 {
+						t.Error("a queued call was started")
+					}
+					close(running)
+					<-ctx.Done()
+					cause = context.Cause(ctx)
+					return nil
+				})
+				returned = true
+			}()
+			value := await(t, "ForEach lets it through", recovered)
+			require.False(t, returned)
+			if name == "panic" {
+				require.Equal(t, errSentinel, value)
+			} else {
+				require.Nil(t, value)
+			}
+			require.ErrorContains(t, cause, "ForEach")
+			require.EqualValues(t, 1, quiet(t, e).Canceled)
+		})
+	}
+}

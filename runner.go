@@ -71,19 +71,21 @@ type processor struct {
 // stack is what a runner knows of the tasks on its stack: the one that it took from a queue, and those that run in
 // place on top of it.
 type stack struct {
-	tc      *taskContext
-	span    unbegun   // innermost range of a loop, or nil
-	group   any       // innermost *groupTask, or nil
-	forks   *forkNode // children that are not joined yet, newest first
-	joined  uint64    // children taken back and run since the last flush, not counted yet
-	open    int       // how many forks there are
-	sweepAt int       // and how many there may be before sweepForks
-	pools   []any     // free forked children, one *forkPool[T] for each T
-	signal  chan struct{}
-	frames  int    // tasks with a frame since the last boundary
-	depth   int    // nested tasks, run in place by waiters
-	inBare  bool   // a task of Go is running
-	wrong   *wrong // how the task went wrong that is about to be counted
+	tc       *taskContext
+	span     unbegun   // innermost range of a loop, or nil
+	group    any       // innermost *groupTask, or nil
+	promises []any     // each *promise of a Future whose task is on it, the innermost is last
+	forks    *forkNode // children that are not joined yet, newest first
+	joined   uint64    // children taken back and run since the last flush, not counted yet
+	open     int       // how many forks there are
+	sweepAt  int       // and how many there may be before sweepForks
+	pools    []any     // free forked children, one *forkPool[T] for each T
+	signal   chan struct{}
+	within   []any  // calls of a *Bulkhead that are under way, the innermost is last
+	frames   int    // tasks with a frame since the last boundary
+	depth    int    // nested tasks, run in place by waiters
+	inBare   bool   // a task of Go is running
+	wrong    *wrong // how the task went wrong that is about to be counted
 }
 
 // unbegun is a range of a loop, of which other runners may take what is not begun. The types of stack's fields are
@@ -146,7 +148,7 @@ func (r *runner) main(s *slot) {
 		}
 		search = false
 		if en.fn != nil {
-			r.bare(en.fn, en.of.parent)
+			r.bare(en)
 		} else {
 			en.of.job.execute(r)
 		}

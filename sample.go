@@ -29,6 +29,8 @@ const (
 type sampler struct {
 	waits, runs  metric.Float64Histogram
 	last         atomic.Int64          // when a task from outside was last measured, since epoch
+	owed         atomic.Int64          // turns of tasks that did not start
+	tracing      atomic.Int64          // tasks of the execution tracer that have not ended
 	ok, bad, ill []metric.RecordOption // made once: a task that ended well, with an error, by a panic
 }
 
@@ -112,15 +114,36 @@ func (e *Executor) inTime(r *runner) bool {
 	if !e.cfg.paced {
 		return true
 	}
-	last := &e.sampler.last
-	if r != nil {
-		last = &r.samples.last
-	}
+	last := e.lastSample(r)
 	now := int64(time.Since(epoch))
 	if then := last.Load(); then != 0 && now-then < int64(samplingGap) {
 		return false
 	}
 	last.Store(now)
+	return true
+}
+
+// lastSample is where it says when a task submitted by r, or from outside, was last measured.
+func (e *Executor) lastSample(r *runner) *atomic.Int64 {
+	if r != nil {
+		return &r.samples.last
+	}
+	return &e.sampler.last
+}
+
+// sampleDue reports whether the task that r submits, or somebody outside, is one to measure, and takes the turn. A turn
+// that is owed follows it.
+func (e *Executor) sampleDue(r *runner) bool {
+	if r != nil {
+		return r.sampleDue()
+	}
+	q := &e.inject
+	if !q.due.Load() || q.sampling != 1 && !q.due.Swap(false) {
+		return false
+	}
+	if q.sampling != 1 && e.sampler.pay() {
+		q.due.Store(true)
+	}
 	return true
 }
 
@@ -130,10 +153,14 @@ func (r *runner) sampleDue() bool {
 		return false
 	}
 	r.samples.until = r.e.cfg.sampling
+	if r.e.sampler.pay() {
+		r.samples.until = 1
+	}
 	return true
 }
 
-// sampleDue reports whether the next task from outside is one to measure, and takes the turn.
-func (q *injector) sampleDue() bool {
-	return q.due.Load() && (q.sampling == 1 || q.due.Swap(false))
+// pay takes a turn that is owed, if there is one.
+func (s *sampler) pay() bool {
+	n := s.owed.Load()
+	return n > 0 && s.owed.CompareAndSwap(n, n-1)
 }

@@ -3,8 +3,10 @@ package executor
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"runtime"
+	rtrace "runtime/trace"
 	"testing"
 	"time"
 
@@ -250,4 +252,88 @@ func TestSampling_AllocatesNothingOtherwise(t *testing.T) {
 			require.Less(t, each, 0.2, "Go and Fork from inside")
 		})
 	}
+}
+
+// Mutant: a submission that is refused, or a task that is canceled or dropped, takes its turn to be measured with it.
+func TestSampling_WhatDoesNotStartTakesNoTurn(t *testing.T) {
+	r, mp := newReader(t)
+	const every, n = 8, 40
+	e := newMeasured(t, WithMeterProvider(mp), WithHistogramSampling(every), WithQueueLimit(every), WithStallDetection(false))
+	var accepted int
+	for range n {
+		release, in := make(chan struct{}), make(chan struct{})
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { close(in); <-release }))
+		<-in
+		accepted++
+		g := e.NewGroup(context.Background())
+		for i := range 8 * every { // most are refused
+			task := func(context.Context) {}
+			switch i % 3 {
+			case 0:
+				if e.TryGo(context.Background(), task) == nil {
+					accepted++
+				}
+			case 1:
+				if f, err := TrySubmit(context.Background(), e, func(context.Context) (int, error) { return 0, nil }); err == nil {
+					f.cancel(ErrClosed) // as the end of its context would
+				}
+			case 2:
+				if g.TryGo(func(context.Context) error { return nil }) {
+					accepted++
+				}
+			}
+		}
+		close(release)
+		require.NoError(t, g.Wait())
+		require.NoError(t, e.Quiesce(context.Background()))
+	}
+	var rm metricdata.ResourceMetrics
+	require.NoError(t, r.Collect(context.Background(), &rm))
+	measured := 0
+	for _, m := range rm.ScopeMetrics[0].Metrics {
+		if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "executor.queue.wait.duration" {
+			measured = int(h.DataPoints[0].Count)
+		}
+	}
+	require.GreaterOrEqual(t, measured, accepted/every, "of %d tasks", accepted)
+}
+
+// Mutant: the execution tracer's task of what is refused, canceled, dropped or held back never ends.
+func TestTracing_WhatDoesNotStartLeavesNothingOpen(t *testing.T) {
+	if rtrace.IsEnabled() {
+		t.Skip("somebody else traces this process")
+	}
+	require.NoError(t, rtrace.Start(io.Discard))
+	defer rtrace.Stop()
+	e, err := New(WithSlots(1), WithQueueLimit(8), WithStallDetection(false))
+	require.NoError(t, err)
+	release, in := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(in); <-release }))
+	<-in
+	g := e.NewGroup(context.Background())
+	g.SetLimit(1)
+	for range 4 { // one queued, three held
+		g.Go(func(context.Context) error { return nil })
+	}
+	s := NewSerial(e)
+	for range 3 {
+		require.NoError(t, s.Go(context.Background(), func(context.Context) {}))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f, err := Submit(ctx, e, func(context.Context) (int, error) { return 0, nil })
+	require.NoError(t, err)
+	done := f.Done()
+	for e.TryGo(ctx, func(context.Context) {}) == nil {
+	}
+	_, err = TrySubmit(ctx, e, func(context.Context) (int, error) { return 0, nil })
+	require.ErrorIs(t, err, ErrQueueFull)
+	require.False(t, e.NewGroup(ctx).TryGo(func(context.Context) error { return nil }))
+	require.Positive(t, e.sampler.tracing.Load())
+	cancel()
+	<-done
+	go func() { _ = e.Close() }()
+	poll(t, "all is dropped", func() bool { return e.sampler.tracing.Load() == 1 }) // but what runs
+	close(release)
+	require.NoError(t, e.Close())
+	require.Zero(t, e.sampler.tracing.Load())
 }

@@ -96,7 +96,7 @@ func (s *Serial) start(ctx context.Context, fn func(context.Context), wait bool)
 	}
 	e := s.home.e
 	r, en := e.orderedBare(ctx, fn)
-	return e.refusedBare(en, s.submit(r, ctx, en, nil, wait))
+	return e.refused(en, s.submit(r, ctx, en, nil, wait))
 }
 
 // submit queues a task behind the others. r is as for Executor.submit; p is the task's promise, if it has one.

@@ -87,32 +87,19 @@ func (s *strand) init(h *strandHome, j job) { s.home, s.job, s.drain, s.onStack.
 // ctx names it and it is one of e.
 func (e *Executor) orderedBare(ctx context.Context, fn func(context.Context)) (*runner, entry) {
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
-		fn = e.probeFor(ctx, tc.parent, tc.r, tc.traced(), true).bare(fn)
-		return tc.r, entry{fn: fn, of: &tc.origin}
+		return tc.r, e.probeFor(ctx, tc.parent, tc.r, tc.traced(), true).entry(fn, &tc.origin)
 	}
 	parent := e.parentOf(ctx)
 	r := e.runnerOf(ctx)
 	e.meetContext(r, parent)
 	o := e.inject.originOf(parent)
-	return r, entry{fn: e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn), of: o}
-}
-
-// refusedBare counts a refusal, and lets go of the parent: nothing may come any more that would.
-func (e *Executor) refusedBare(en entry, err error) error {
-	if err != nil {
-		e.inject.recent.CompareAndSwap(en.of, nil)
-	}
-	return e.rejected(err)
+	return r, e.probeFor(ctx, o.parent, r, o.traced, true).entry(fn, o)
 }
 
 // newOrdered makes the future of a task on a strand.
 func newOrdered[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error)) (*runner, *Future[T]) {
-	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
-	e.meetContext(r, parent)
-	fn = probeResult(e.probeFor(ctx, parent, r, e.traced(ctx, parent), false), fn)
-	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent}}, fn: fn}
-	f.job = f
-	return r, f
+	r := e.runnerOf(ctx)
+	return r, newFuture(r, e, ctx, fn)
 }
 
 // enter takes a place and counts a task as accepted, if it need not wait and is not refused.
@@ -315,16 +302,18 @@ func (r *runner) ordered(h *strandHome, en entry) {
 	}
 	h.started()
 	if r.stack.depth == 0 && !r.stack.inBare {
-		r.bare(en.fn, en.of.parent)
+		r.bare(en)
 		return
 	}
-	r.bareInPlace(en.fn, en.of.parent)
+	r.bareInPlace(en)
 }
 
 // bareInPlace runs a bare task on the stack of another one, which waits for a task behind it on its strand.
-func (r *runner) bareInPlace(fn func(context.Context), parent context.Context) {
+func (r *runner) bareInPlace(en entry) {
+	fn, parent := en.fn, en.of.parent
 	if err := r.refuses(parent); err != nil {
 		r.count.cancel(err)
+		en.letGo()
 		return
 	}
 	fr, ctx, returned := r.enterFrame(), r.contextFor(parent), false

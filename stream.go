@@ -137,7 +137,7 @@ func (s *stream[T, R]) ready() bool {
 	if s.ended != nil {
 		return len(s.ended) > 0
 	}
-	return len(s.pulled) > 0 && s.pulled[0].phase.Load() == promiseDone
+	return len(s.pulled) > 0 && s.pulled[0].done()
 }
 
 // deliver waits for the next result and yields it. It reports false if the stream has ended.
@@ -166,7 +166,7 @@ func (s *stream[T, R]) take() *Future[R] {
 	i := 0
 	if s.ended != nil {
 		<-s.ended // one value for each: so there is one
-		for s.pulled[i].phase.Load() != promiseDone {
+		for !s.pulled[i].done() {
 			i++
 		}
 	}
@@ -218,7 +218,7 @@ func (s *stream[T, R]) wait() {
 // idles reports whether nobody has started the element that the consumer waits for, or one of them.
 func (s *stream[T, R]) idles() bool {
 	for _, f := range s.pulled {
-		if f.phase.Load() == promiseQueued {
+		if !f.dead() {
 			return true
 		}
 		if s.ended == nil {

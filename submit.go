@@ -13,10 +13,11 @@ import (
 // startBare submits a task of Go or TryGo.
 func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait bool) error {
 	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
+		en := entry{fn: fn, of: &tc.origin}
 		if due, traced := tc.r.sampleDue(), tc.traced(); due || traced || rtrace.IsEnabled() {
-			fn = e.newProbe(ctx, tc.parent, tc.r, due, traced, true).bare(fn)
+			en = e.newProbe(ctx, tc.parent, tc.r, due, traced, true).entry(fn, &tc.origin)
 		}
-		return e.rejected(e.submit(tc.r, ctx, entry{fn: fn, of: &tc.origin}, wait))
+		return e.refused(en, e.submit(tc.r, ctx, en, wait))
 	}
 	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && alive(ctx) {
 		if e.inject.offer(entry{fn: fn, of: o}) {
@@ -28,10 +29,15 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
 	e.meetContext(r, parent)
 	o := e.inject.originOf(parent)
-	fn = e.probeFor(ctx, o.parent, r, o.traced, true).bare(fn)
-	err := e.submit(r, ctx, entry{fn: fn, of: o}, wait)
-	if err != nil { // nothing may come any more that would let go of it
-		e.inject.recent.CompareAndSwap(o, nil)
+	en := e.probeFor(ctx, o.parent, r, o.traced, true).entry(fn, o)
+	return e.refused(en, e.submit(r, ctx, en, wait))
+}
+
+// refused counts the refusal of a bare task, if it was refused, and lets go of it (R1).
+func (e *Executor) refused(en entry, err error) error {
+	if err != nil {
+		e.inject.forgetParent(en.of.parent) // nothing may come any more that would
+		en.letGo()
 	}
 	return e.rejected(err)
 }

@@ -41,6 +41,7 @@ const (
 	W1Claimed                // a waiter has claimed what it waits for, and its entry is still queued
 	W1Waits                  // a waiter has lent its slot, and does not wait yet
 	W1Done                   // a result is there, and those who wait for it do not know yet
+	R1Reads                  // the parent of a task is read, and the task may end meanwhile
 	F1Popped                 // a joiner has popped its child's entry, and not claimed the child yet
 	F1Ended                  // a child has ended, and its state does not say so yet
 	F1Joined                 // a child is joined, and its joiner has not said that it waits

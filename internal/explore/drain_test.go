@@ -21,7 +21,7 @@ const (
 var _ = mirrors(map[string]string{
 	"forked.execute":       "c225f6bf369a",
 	"forked.run":           "5bfc4cc87a71",
-	"forked.settle":        "0d0e604fc44f",
+	"forked.settle":        "743fe3c4de02",
 	"forked.runTakenBack":  "b471b34d2bbd",
 	"forkNode.finish":      "8a249c306d6a",
 	"runner.orphan":        "24f373cf7b95",
@@ -39,7 +39,7 @@ var _ = mirrors(map[string]string{
 	"Executor.end":         "67f82e240169",
 	"Executor.sum":         "c36ef4b3dcfb",
 	"counters.addTo":       "674a728d1b6d",
-	"runner.bare":          "21251af0fcb1",
+	"runner.bare":          "8bae0009c2bd",
 })
 
 type drainState struct {
