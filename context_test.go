@@ -299,3 +299,22 @@ func TestContext_AnIdleExecutorKeepsNoOther(t *testing.T) {
 	}()
 	gone(t, "the other executor", seen)
 }
+
+// Err and Cause agree at each moment, also before Close has come to the link. Mutant: Value asks the link without ending it.
+func TestContext_TheCauseIsThereAsSoonAsTheError(t *testing.T) {
+	e, err := New(WithSlots(1))
+	require.NoError(t, err)
+	other := newTested(t, WithSlots(1))
+	ctx := pass(t, []*Executor{other, e}, background, 1, func(ctx context.Context) context.Context { return ctx })
+	f, err := Submit(ctx, other, func(ctx context.Context) (context.Context, error) { return ctx, nil })
+	require.NoError(t, err)
+	through, err := f.Wait(background)
+	require.NoError(t, err)
+	require.NoError(t, context.Cause(ctx))
+	e.word.Or(stopping)
+	for _, c := range []context.Context{ctx, through} {
+		require.ErrorIs(t, context.Cause(c), ErrClosed)
+		require.ErrorIs(t, c.Err(), context.Canceled)
+	}
+	require.NoError(t, e.Close())
+}

@@ -89,6 +89,16 @@ func TestDetached_TheTasksOwnContextIsNot(t *testing.T) {
 		return err
 	}))
 	require.EqualValues(t, 1, quiet(t, e).Canceled)
+
+	// Nor is that of a task of a group, whose context has the mark.
+	g := e.NewGroup(executor.Detached(context.Background()))
+	g.Go(func(ctx context.Context) error {
+		inner, cancel := context.WithCancel(ctx)
+		defer cancel()
+		return e.Go(inner, func(context.Context) { t.Error("ran although its context was done") })
+	})
+	require.NoError(t, g.Wait())
+	require.EqualValues(t, 2, quiet(t, e).Canceled)
 }
 
 // Mutants: a detached task's context is never done; Close lets one start that it has to drop.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 )
 
 // Counts of executors that have ended stay in what Prometheus scrapes, and go on with the next one of the name. Mutants: the
@@ -55,4 +56,25 @@ func TestScrape_CountsNeverFall(t *testing.T) {
 		require.NotContains(t, text, `executor_slot_limit{executor_name="job"}`, "gauges end")
 	}
 	require.NoError(t, tel.shutdown(context.Background()))
+}
+
+// The global provider is one, before SetMeterProvider and after. Mutant: two providers are two.
+func TestScrape_TheGlobalProviderBeforeAndAfterItIsSet(t *testing.T) {
+	tel, err := newTelemetry(false, io.Discard)
+	require.NoError(t, err)
+	run := func(n int, opts ...executor.Option) {
+		e, err := executor.New(append(opts, executor.WithName("global"))...)
+		require.NoError(t, err)
+		for range n {
+			require.NoError(t, e.Go(context.Background(), func(context.Context) {}))
+		}
+		require.NoError(t, e.Shutdown(context.Background()))
+	}
+	run(5)
+	otel.SetMeterProvider(tel.meters)
+	run(3)
+	run(2, executor.WithMeterProvider(tel.meters))
+	answer := httptest.NewRecorder()
+	tel.metrics.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Contains(t, answer.Body.String(), "executor_task_submitted_total{executor_name=\"global\"} 10\n")
 }

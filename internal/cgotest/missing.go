@@ -19,3 +19,4 @@ func SwapMine(int) int   { panic(Missing) }
 func Mine() int          { panic(Missing) }
 func MaskUsr2() bool     { panic(Missing) }
 func MasksUsr2() bool    { panic(Missing) }
+func CallBack(func())    { panic(Missing) }
