@@ -11,13 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func needC(t *testing.T) {
-	t.Helper()
-	if cgotest.Missing != "" {
-		t.Skip(cgotest.Missing)
-	}
-}
-
 // The calls are counted in C, so that nothing of ours can be wrong about it. Two executors and some
 // goroutines of nobody share the limit. Mutant: one permit for each executor.
 func TestBulkhead_LimitHoldsInC(t *testing.T) {

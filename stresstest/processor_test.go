@@ -1,4 +1,4 @@
-package executor_test
+package stresstest
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func unitsUntilAwake(t *testing.T, run func(e *executor.Executor, unit func())) 
 			after.Store(units.Load())
 		})
 		run(e, func() {
-			executor.Spin(100 * time.Microsecond)
+			spin(100 * time.Microsecond)
 			if n := units.Add(1); n == 40 {
 				before.Store(n)
 				close(bell)

@@ -1,0 +1,145 @@
+package executor
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The rules of the house: docs/ARCHITECTURE.md, "Rooms". Who needs more room moves something out first.
+
+const (
+	rootSources = 62
+	rootTests   = 76
+	longest     = 400 // lines of a file
+)
+
+// long are the files that are longer, and how long they may be. It is to become shorter.
+var long = map[string]int{
+	"deque_test.go": 510, "sizing_test.go": 440, "promise04_test.go": 420, "promise10_bubble_test.go": 410, "serial_test.go": 510,
+	"stresstest/stall_test.go": 690, "trace_test.go": 580, "fuzz_tree_test.go": 590, "example_test.go": 420,
+	"inject.go": 460, "stall.go": 440, "strand.go": 460,
+	"internal/explore/bound_test.go": 640, "internal/explore/deque_test.go": 590, "internal/explore/drain_test.go": 690, "internal/explore/pool_test.go": 1600,
+}
+
+// goFiles returns the Go files of all modules, by path.
+func goFiles(t *testing.T) (files []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == "testdata" || len(path) > 1 && strings.HasPrefix(d.Name(), ".")) {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			files = append(files, filepath.ToSlash(path))
+		}
+		return err
+	}))
+	return files
+}
+
+func TestHouse_TheRootIsNotAHall(t *testing.T) {
+	sources, tests := 0, 0
+	for _, file := range goFiles(t) {
+		switch {
+		case strings.Contains(file, "/"):
+		case strings.HasSuffix(file, "_test.go"):
+			tests++
+		default:
+			sources++
+		}
+	}
+	require.LessOrEqual(t, sources, rootSources, "source files in the root")
+	require.LessOrEqual(t, tests, rootTests, "test files in the root")
+	t.Logf("%d source files and %d test files", sources, tests)
+}
+
+func TestHouse_NoFileIsTooLongToRead(t *testing.T) {
+	for _, file := range goFiles(t) {
+		if strings.HasPrefix(file, "examples/") || strings.HasPrefix(file, "benchmarks/") || strings.HasPrefix(file, "compat/") {
+			continue // they have tests of their own, or are tables
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		limit := longest
+		if n, ok := long[file]; ok {
+			limit = n
+		}
+		require.LessOrEqual(t, strings.Count(string(text), "\n"), limit, "lines of %s", file)
+	}
+	for file := range long {
+		_, err := os.Stat(file)
+		require.NoError(t, err, "a file in the table of long ones")
+	}
+}
+
+const module = "github.com/seed-97bda89a/executor"
+
+// imports returns what the files of a folder import that are no tests.
+func imports(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// Mutant: a room imports the root, or one that it may not.
+func TestHouse_RoomsImportOnlyWhatTheyMay(t *testing.T) {
+	standard := func(path string) bool { return !strings.Contains(path, ".") && path != "C" }
+	for dir, may := range map[string][]string{
+		"internal/cgroup":  {"go.uber.org/automaxprocs/maxprocs"},
+		"internal/meter":   nil,
+		"internal/goid":    {"github.com/petermattis/goid"},
+		"internal/chaos":   nil,
+		"internal/explore": nil,
+		"debugpage":        {module},
+	} {
+		paths := imports(t, dir)
+		require.NotEmpty(t, append(paths, may...), dir)
+		for _, path := range paths {
+			if !standard(path) {
+				require.Contains(t, may, path, "%s imports", dir)
+			}
+		}
+	}
+	for _, path := range imports(t, ".") {
+		require.NotContains(t, []string{"net/http", "html/template", "text/template", module + "/debugpage"}, path, "the root imports")
+		if inner, ok := strings.CutPrefix(path, module+"/"); ok {
+			require.True(t, strings.HasPrefix(inner, "internal/"), "the root imports the public package %s", path)
+		}
+	}
+}
+
+// A module that is not in the workspace is forgotten by go work, and by who looks for it.
+func TestHouse_TheWorkspaceIsComplete(t *testing.T) {
+	work := readDoc(t, "go.work")
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "testdata" {
+			return filepath.SkipDir
+		}
+		if filepath.Base(path) == "go.mod" && path != "go.mod" {
+			require.Contains(t, work, "\t./"+filepath.ToSlash(filepath.Dir(path))+"\n", "go.work")
+		}
+		return err
+	}))
+}
