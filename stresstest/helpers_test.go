@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -120,39 +119,6 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// gate holds tasks up until it is opened, at the latest by the end of the test.
-type gate struct {
-	ch   chan struct{}
-	once sync.Once
-}
-
-func newGate(t testing.TB) *gate {
-	g := &gate{ch: make(chan struct{})}
-	t.Cleanup(g.open)
-	return g
-}
-
-func (g *gate) open() { g.once.Do(func() { close(g.ch) }) }
-func (g *gate) wait() { <-g.ch }
-
-// inTask runs fn as a task of e and gives what it returned.
-func inTask(t testing.TB, e *executor.Executor, fn func(ctx context.Context) error) error {
-	t.Helper()
-	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, fn(ctx)
-	})
-	require.NoError(t, err)
-	return result(t, f)
-}
-
-// result waits for the future and gives its error.
-func result[T any](t testing.TB, f *executor.Future[T]) error {
-	t.Helper()
-	await(t, "the future resolves", f.Done())
-	_, err := f.Wait(context.Background())
-	return err
-}
-
 // quiet waits for quiescence and checks that the books balance.
 func quiet(t testing.TB, e *executor.Executor) executor.Stats {
 	t.Helper()
@@ -175,22 +141,6 @@ func balanced(t testing.TB, e *executor.Executor) executor.Stats {
 		return s.Queued == 0 && s.Waiting == 0 && s.Running == 0 && s.Blocked == 0
 	})
 	return s
-}
-
-// alive runs a few tasks, to see that the executor survived what was done to it.
-func alive(t testing.TB, e *executor.Executor) {
-	t.Helper()
-	within(t, "the executor still runs tasks", func() {
-		var wg sync.WaitGroup
-		for range 50 {
-			wg.Add(1)
-			if err := e.Go(context.Background(), func(context.Context) { wg.Done() }); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-		wg.Wait()
-	})
 }
 
 // peak measures how many callers are between enter and leave at most.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package stresstest
+package executor_test
 
 import (
 	"sync"

@@ -1,4 +1,4 @@
-package stresstest
+package executor_test
 
 import (
 	"context"
