@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
@@ -19,29 +20,61 @@ const barStep = 100 * time.Millisecond
 type progress struct {
 	done  atomic.Int64 // bytes summed
 	total atomic.Int64 // bytes there are, as far as they have been counted
+	known atomic.Bool  // all have been counted
 }
 
 // bar is a progress bar; a nil one does nothing. Its owner sees to it that one method runs at a time.
 type bar struct {
 	drawing *progressbar.ProgressBar
+	start   time.Time
+	shown   *progress // the last that was drawn
 }
 
+// barParts is how many parts the bar has.
+const barParts = 1000
+
 func newBar(terminal io.Writer) *bar {
-	return &bar{progressbar.NewOptions64(1,
+	return &bar{start: time.Now(), drawing: progressbar.NewOptions64(barParts,
 		progressbar.OptionSetWriter(terminal),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(),
 		progressbar.OptionUseANSICodes(true),
 	)}
 }
 
-// draw shows how far p is. The total may still be growing, and the bar must not take having caught up for the end.
+// draw shows how far p is.
 func (b *bar) draw(p *progress) {
-	done := p.done.Load()
-	b.drawing.ChangeMax64(max(p.total.Load(), done+1))
-	_ = b.drawing.Set64(done) // a terminal that went away is no reason to stop
+	if b == nil || p == nil {
+		return
+	}
+	b.shown = p
+	parts, text := p.describe(time.Since(b.start))
+	b.drawing.Describe(text)
+	_ = b.drawing.Set64(parts) // a terminal that went away is no reason to stop
 }
+
+// describe says how far p is after so long. Until all has been counted nobody knows which part is done, and none is
+// shown: it would go back whenever more is found. A rate is shown once there has been time for one.
+func (p *progress) describe(elapsed time.Duration) (parts int64, text string) {
+	known := p.known.Load() // first: the total is the last one then
+	done, total := p.done.Load(), p.total.Load()
+	text = megabytes(done)
+	if known && total > 0 {
+		parts = min(barParts-1, int64(float64(done)/float64(total)*barParts)) // the last part would end the bar
+		text += " of " + megabytes(max(done, total))
+	}
+	if elapsed >= time.Second {
+		text += ", " + megabytes(int64(float64(done)/elapsed.Seconds())) + "/s"
+	}
+	if !known {
+		text += ", counting"
+	}
+	return parts, text
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // hide takes the bar off the terminal until it is drawn again.
 func (b *bar) hide() {
@@ -104,4 +137,5 @@ func (p *progress) count(ctx context.Context, root string) {
 			p.total.Add(info.Size())
 		}
 	}
+	p.known.Store(true)
 }

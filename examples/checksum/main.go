@@ -33,6 +33,10 @@ const (
 func main() {
 	// Without this a closed pipe on standard output kills the program before it can say so.
 	signal.Ignore(syscall.SIGPIPE)
+	if wasClosed(os.Stdout) {
+		fmt.Fprintln(os.Stderr, "checksum: standard output is closed")
+		os.Exit(exitFailed)
+	}
 	ctx, stop := untilSignal(context.Background(), defaultGrace, os.Exit)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -65,3 +65,18 @@ func TestProgram_GoesOnAfterUnreadable(t *testing.T) {
 		"checksum: deep/file: file name too long\n3 files, "), stderr)
 	assert.Contains(t, stderr, ", 2 not read\n")
 }
+
+// The runtime opens /dev/null for a standard output that is closed: the list would be lost, and the status 0.
+//
+// Mutant: nobody looks.
+func TestProgram_TellsThatItsOutputWasClosedFromTheStart(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600))
+	for redirection, status := range map[string]int{">&-": exitFailed, ">/dev/full": exitFailed, ">/dev/null": 0} {
+		program := command(t, dir, ".")
+		shell := exec.CommandContext(t.Context(), "/bin/sh", "-c", `exec "$0" . `+redirection, program.Path)
+		shell.Dir, shell.Env = dir, program.Env
+		out, _ := shell.CombinedOutput()
+		assert.Equal(t, status, shell.ProcessState.ExitCode(), "%s: %s", redirection, out)
+	}
+}

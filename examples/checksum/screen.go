@@ -50,7 +50,9 @@ func (b besideBar) Write(p []byte) (int, error) {
 	b.screen.mu.Lock()
 	defer b.screen.mu.Unlock()
 	b.screen.bar.hide()
-	return b.Writer.Write(p)
+	n, err := b.Writer.Write(p)
+	b.screen.bar.draw(b.screen.bar.shown) // at once, or a long list would keep it away
+	return n, err
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

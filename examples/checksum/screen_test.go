@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,27 +16,37 @@ import (
 // clearLine is what takes a bar off a terminal.
 const clearLine = "\x1b[2K\r"
 
-func TestBar_DoesNotTakeCatchingUpForTheEnd(t *testing.T) {
+// Mutants: a share of what has been counted so far; a rate of the first moment; the end when all that was counted is done.
+func TestBar_NeverRunsBackwards(t *testing.T) {
 	var terminal bytes.Buffer
 	b := newBar(&terminal)
 	var p progress
+	last := int64(0)
 	for _, step := range []struct {
 		done, total int64
-		want        string
+		known       bool
+		share, text string
 	}{
-		{0, 0, ""},
-		{1000, 1000, "99%"}, // the count is late
-		{1000, 4000, "25%"},
-		{2000, 4000, "50%"},
-		{5000, 4000, "99%"}, // a file grew
-		{5000, 10_000, "50%"},
+		{0, 0, false, "0%", "0.0 MB, counting"},
+		{1e6, 1e6, false, "0%", "1.0 MB, counting"}, // the count is late
+		{2e6, 40e6, false, "0%", "2.0 MB, counting"},
+		{10e6, 40e6, true, "25%", "10.0 MB of 40.0 MB"},
+		{20e6, 40e6, true, "50%", "20.0 MB of 40.0 MB"},
+		{50e6, 40e6, true, "99%", "50.0 MB of 50.0 MB"}, // a file grew
 	} {
 		terminal.Reset()
 		p.done.Store(step.done)
 		p.total.Store(step.total)
+		p.known.Store(step.known)
 		b.draw(&p)
-		assert.Contains(t, terminal.String(), step.want, "%+v", step)
+		assert.Contains(t, terminal.String(), step.share, "%+v", step)
+		parts, text := p.describe(time.Millisecond)
+		assert.GreaterOrEqual(t, parts, last, "%+v", step)
+		assert.Equal(t, step.text, text)
+		last = parts
 	}
+	_, text := p.describe(10 * time.Second)
+	assert.Equal(t, "50.0 MB of 50.0 MB, 5.0 MB/s", text)
 }
 
 func TestScreen_KeepsLinesAndBarApart(t *testing.T) {
@@ -53,7 +64,7 @@ func TestScreen_KeepsLinesAndBarApart(t *testing.T) {
 	_, err := besideBar{s, &out}.Write([]byte("a sum\n"))
 	require.NoError(t, err)
 	assert.Equal(t, "a sum\n", out.String())
-	assert.True(t, strings.HasSuffix(terminal.String(), clearLine))
+	assert.Contains(t, terminal.String()[strings.LastIndex(terminal.String(), clearLine):], "counting", "the bar is there again at once")
 }
 
 func TestScreen_HasNoBarWithoutTerminal(t *testing.T) {

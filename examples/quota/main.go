@@ -38,6 +38,10 @@ func main() {
 		ctx, cancel = context.WithTimeout(ctx, *long)
 		defer cancel()
 	}
+	if wasClosed(os.Stdout) {
+		fmt.Fprintln(os.Stderr, "quota: standard output is closed")
+		os.Exit(1)
+	}
 	if err := run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "quota:", err)
 		os.Exit(1)
