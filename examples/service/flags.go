@@ -65,7 +65,7 @@ func parseServe(args []string, stderr io.Writer) (serveConfig, error) {
 	flags.StringVar(&c.admin, "admin", "127.0.0.1:8081", "address for metrics, probes and the debug page; keep it private")
 	flags.IntVar(&c.slots, "slots", 0, "tasks that run at once; 0 follows the CPU quota")
 	flags.IntVar(&c.queue, "queue", 64, "requests that may wait for a slot; the next ones get 503")
-	flags.IntVar(&c.requests, "requests", 512, "requests in progress, those that still send their body included; the next ones get 503")
+	flags.IntVar(&c.requests, "requests", 512, "requests in progress; the next ones get 503. As many more may still send their body; one more takes the place of the oldest")
 	flags.IntVar(&c.native, "native", 2, "calls into C at once")
 	flags.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a request may wait and run")
 	flags.DurationVar(&c.lameDuck, "lame-duck", 0, "how long to go on after SIGTERM while /readyz says 503")

@@ -28,11 +28,13 @@ const (
 type service struct {
 	exec     *executor.Executor
 	native   *executor.Bulkhead // calls into C
-	requests int64              // in progress at most: each may hold a body, before it comes to the queue
+	requests int64              // in progress at most, once they are there: each holds a body
+	bodies   bodies             // those that are still being sent
 	timeout  time.Duration
 	log      *slog.Logger
 
 	accepted, answered atomic.Int64 // requests
+	working            atomic.Int64 // those that are there, and not answered
 }
 
 // job is the part of a request that computes. It runs in a task, with a context that ends with the request.
@@ -54,14 +56,16 @@ func (s *service) routes() *http.ServeMux {
 // function waits for the client and holds no slot; an error of it is the client's.
 func (s *service) onExecutor(name string, prepare func(http.ResponseWriter, *http.Request) (job, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		s.accepted.Add(1)
 		defer s.answered.Add(1)
-		if s.accepted.Add(1)-s.answered.Load() > s.requests {
-			busy(w, "busy")
-			return
-		}
 		work, err := prepare(w, r)
 		if err != nil {
 			refuse(w, err)
+			return
+		}
+		defer s.working.Add(-1)
+		if s.working.Add(1) > s.requests {
+			busy(w, "busy")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.timeout)
@@ -148,7 +152,9 @@ func (s *service) prepareThumbnail(_ http.ResponseWriter, r *http.Request) (job,
 
 // prepareHash reads the body, so that no slot waits for a slow client.
 func (s *service) prepareHash(w http.ResponseWriter, r *http.Request) (job, error) {
+	leave := s.bodies.enter(http.NewResponseController(w))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestBody))
+	leave()
 	if err != nil {
 		return nil, fmt.Errorf("the body: %w", err)
 	}

@@ -33,7 +33,7 @@ func newService(t *testing.T, log io.Writer, opts ...executor.Option) *service {
 	native, err := executor.NewBulkhead(t.Name(), 2)
 	require.NoError(t, err)
 	return &service{
-		exec: newExecutor(t, opts...), native: native, requests: 10,
+		exec: newExecutor(t, opts...), native: native, requests: 10, bodies: bodies{most: 10},
 		timeout: time.Minute, log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 }
@@ -128,21 +128,47 @@ func TestService_ShedsWhatItHasNoRoomFor(t *testing.T) {
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 }
 
-// Bodies are read before there is a task, so the queue does not bound them.
-func TestService_BoundsTheBodies(t *testing.T) {
+// Clients that send their body a byte at a time take nobody's place: not that of a request without a body, nor that of
+// another body, which takes the place of the oldest one.
+//
+// Mutant: bodies that are being read count as requests in progress. Mutant: at the bound the newcomer is refused.
+func TestService_SlowBodiesTurnNobodyAway(t *testing.T) {
 	s := newService(t, io.Discard)
-	s.requests = 1
-	body, rest := io.Pipe()
-	first := make(chan int)
-	go func() { first <- ask(t.Context(), s.routes(), "POST", "/hash", body).Code }()
-	_, err := rest.Write([]byte("half"))
+	s.bodies.most = 3
+	server := httptest.NewServer(s.routes())
+	defer server.Close()
+	slow := make(chan error, 20)
+	var bodies []*io.PipeWriter
+	for range 20 {
+		body, rest := io.Pipe()
+		bodies = append(bodies, rest)
+		go func() {
+			res, err := http.Post(server.URL+"/hash", "", body)
+			if err == nil {
+				res.Body.Close()
+			}
+			slow <- err
+		}()
+		_, err := rest.Write([]byte("x"))
+		require.NoError(t, err)
+	}
+	for range 17 { // all but the last three are thrown out
+		<-slow
+	}
+	res, err := http.Get(server.URL + "/thumbnail?width=1")
 	require.NoError(t, err)
-	w := ask(t.Context(), s.routes(), "POST", "/hash", strings.NewReader("x"))
-	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	require.NoError(t, rest.Close())
-	require.Equal(t, http.StatusOK, <-first)
-	require.Equal(t, http.StatusOK, ask(t.Context(), s.routes(), "POST", "/hash", strings.NewReader("x")).Code)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	res, err = http.Post(server.URL+"/hash", "", strings.NewReader("quick"))
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	for _, rest := range bodies {
+		rest.Close()
+	}
+	for range 3 {
+		<-slow
+	}
 }
 
 func TestService_DropsWhatComesTooLate(t *testing.T) {

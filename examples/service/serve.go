@@ -47,7 +47,7 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 		return err
 	}
 
-	svc := &service{exec: exec, native: native, requests: int64(cfg.requests), timeout: cfg.timeout, log: log}
+	svc := &service{exec: exec, native: native, requests: int64(cfg.requests), bodies: bodies{most: cfg.requests}, timeout: cfg.timeout, log: log}
 	var ready atomic.Bool
 	api, err := listen(cfg.addr, log, otelhttp.NewHandler(svc.routes(), "http", otelhttp.WithServerName("service"),
 		otelhttp.WithMeterProvider(tel.meters), otelhttp.WithTracerProvider(tel.tracers)))
