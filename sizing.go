@@ -199,7 +199,10 @@ func (e *Executor) apply(s Sizing, instead *sized) bool {
 // follow starts to look at the quota, if the size follows it and is no longer marked as stale. What
 // changed while all slots were free is seen at once.
 func (k *keeper) follow(word uint64) {
-	if k.quota != nil || word&stale != 0 || k.e.bubble != 0 { // the quota is not of a bubble's time
+	if k.quota != nil || word&stale != 0 {
+		return
+	}
+	if k.e.bubble != 0 && k.e.sizer.reader.IsShared() { // the process's quota is not of a bubble's time; a test's own is
 		return
 	}
 	now := k.e.sizer.now.Load()

@@ -125,6 +125,9 @@ func Shared() *Reader {
 	return shared.reader
 }
 
+// IsShared reports whether r is the process's own, of Shared.
+func (r *Reader) IsShared() bool { return r.cached }
+
 // leave reports whether nobody uses the shared reader any more.
 func leave() bool {
 	shared.mu.Lock()
