@@ -183,6 +183,9 @@ func TestContext_LinksInABubble(t *testing.T) {
 // Mutants: exit keeps the context of the task that called Goexit; the keeper keeps the runners that it saw stuck.
 func TestContext_AnIdleExecutorKeepsNoContextOfATaskThatCalledGoexit(t *testing.T) {
 	e := newTested(t, WithSlots(1))
+	leaked := make(chan context.Context, 1)
+	require.NoError(t, e.Go(background, func(ctx context.Context) { leaked <- ctx }))
+	before := <-leaked // who holds it holds the runner
 	parent, load := freight(background)
 	in, out := make(chan struct{}), make(chan struct{})
 	require.NoError(t, e.Go(parent, func(context.Context) { close(in); <-out; runtime.Goexit() }))
@@ -192,6 +195,7 @@ func TestContext_AnIdleExecutorKeepsNoContextOfATaskThatCalledGoexit(t *testing.
 	parent = nil
 	require.NoError(t, e.Quiesce(background))
 	gone(t, "the task's parent", load)
+	runtime.KeepAlive(before)
 }
 
 // pass sends a task round executors for so many steps, and returns the context of the last.

@@ -146,7 +146,7 @@ func stacksByGoroutine() map[int64]string {
 }
 
 // taskCalls are the functions of this package that call a task's function.
-var taskCalls = []string{".bare", ".guard", ".run", ".runTakenBack"}
+var taskCalls = []string{".bare", ".bareInPlace", ".guard", ".run", ".runTakenBack", ".host"}
 
 // tasksOn returns the functions of the tasks on a runner's stack, the oldest first: those that were called by a block of
 // frames of this package in which one of taskCalls is.
