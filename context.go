@@ -104,12 +104,8 @@ func (c *taskContext) Value(key any) any {
 	case detachedKey:
 		return nil
 	}
-	l := c.done.Load()
-	if c.r.e.word.Load()&stopping != 0 {
-		l = c.end() // so that context.Cause finds it as soon as Err says so
-	}
-	if l != nil && key == cancelKey {
-		return l.ctx
+	if l := c.done.Load(); l != nil && key == cancelKey {
+		return l.ctx // context.Cause has asked for Err before, so it is canceled if the executor stops
 	}
 	return c.parent.Value(key)
 }

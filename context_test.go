@@ -298,13 +298,13 @@ func TestContext_AnIdleExecutorKeepsNoOther(t *testing.T) {
 		ran := new(atomic.Int64)
 		seen = weak.Make(ran)
 		b.cfg.onStall = func(StallInfo) { ran.Add(1) }
-		pass(t, []*Executor{a, b}, background, 2, func(ctx context.Context) context.Context { return ctx })
+		pass(t, []*Executor{a, b}, background, 1, func(ctx context.Context) context.Context { return ctx })
 		require.NoError(t, b.Close())
 	}()
 	gone(t, "the other executor", seen)
 }
 
-// Err and Cause agree at each moment, also before Close has come to the link. Mutant: Value asks the link without ending it.
+// Err and Cause agree at each moment, also before Close has come to the link. Mutant: Err does not end the link.
 func TestContext_TheCauseIsThereAsSoonAsTheError(t *testing.T) {
 	e, err := New(WithSlots(1))
 	require.NoError(t, err)

@@ -136,11 +136,7 @@ func (c *acrossContext) end() *link {
 }
 
 func (c *acrossContext) Value(key any) any {
-	l := c.done.Load()
-	if c.stopping() {
-		l = c.end()
-	}
-	if l != nil && key == cancelKey {
+	if l := c.done.Load(); l != nil && key == cancelKey {
 		return l.ctx
 	}
 	return c.Context.Value(key)
