@@ -277,7 +277,7 @@ func (r *runner) stuck() bool {
 func (e *Executor) retakeBlocked() {
 	e.word.And(^uint64(lent)) // first, so that a runner that blocks meanwhile is not forgotten
 	slots := chaos.Shuffled(*e.slots.Load())
-	start := int(e.rotate.Add(1))
+	start := int(e.rotate.Add(1) % uint32(len(slots))) // before it is an int: that has 32 bits on some systems
 	for i := range slots {
 		h := slots[(start+i)%len(slots)].holder.Load()
 		if h == nil {

@@ -221,6 +221,9 @@ func TestPromise08_EndsWaitForNobodyElsesCode(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if executor.Tickless() && (name == "logger" || name == "stall handler") {
+				t.Skip("without ticks nothing stalls")
+			}
 			t.Parallel()
 			c := &called{errs: make(chan error, 1), stay: make(chan struct{})}
 			t.Cleanup(func() { close(c.stay) })

@@ -2,7 +2,14 @@ package executor
 
 import (
 	"context"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,4 +207,54 @@ func TestValidate_ChecksFreeRecords(t *testing.T) {
 		}
 	}
 	t.Error("no runner has a free record")
+}
+
+// wideConversions are conversions of a wide or unsigned number to int whose value is known to fit into 32 bits.
+var wideConversions = map[string]string{
+	"int(e.size.Load())":               "slots, at most 4,096",
+	"int(b.inside.Load())":             "calls in progress, at most the limit",
+	"int(b.cells[i].tickets.Load())":   "queued entries, which are in memory",
+	"int(b.held.Load())":               "goroutines that wait",
+	"int(q.dead.Load())":               "queued entries, which are in memory",
+	"int(q.held.Load())":               "held tasks, which are in memory",
+	"int(c.came.Load() - gone)":        "goroutines that wait: the difference of the two is small",
+	"int(samples[i].Value.Uint64())":   "goroutines and threads",
+	"int(int32(d.tail.Load() - real))": "a length of at most 256, made signed on purpose",
+	"int(e.viewers.Load())":            "viewers",
+}
+
+// On 32-bit systems int(x) of a counter that goes on for ever is negative half of the time, and indexes. So a number
+// that others count is reduced before it is made an int, or stands in the list. Mutant: int(e.rotate.Add(1)), as it was.
+func TestHouse_ConversionsFitInto32Bits(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	inner, err := filepath.Glob("internal/*/*.go")
+	require.NoError(t, err)
+	wide := regexp.MustCompile(`\.(Load|Add|Swap|Uint64|random)\(`)
+	for _, file := range append(files, inner...) {
+		if strings.HasSuffix(file, "_test.go") || strings.Contains(file, "lincheck") || strings.Contains(file, "explore") {
+			continue
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, file, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			if name, ok := call.Fun.(*ast.Ident); !ok || name.Name != "int" {
+				return true
+			}
+			if op, ok := call.Args[0].(*ast.BinaryExpr); ok && op.Op == token.REM {
+				return true // reduced
+			}
+			var text strings.Builder
+			require.NoError(t, printer.Fprint(&text, fset, call))
+			if wide.MatchString(text.String()) && wideConversions[text.String()] == "" {
+				t.Errorf("%s: %s may not fit into 32 bits", fset.Position(call.Pos()), text.String())
+			}
+			return true
+		})
+	}
 }

@@ -49,7 +49,7 @@ var _ = mirrors(map[string]string{
 	"Executor.retake":         "51a22f01b237",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
-	"Executor.retakeBlocked":  "baaac3e1ce61",
+	"Executor.retakeBlocked":  "6a7c5456bbf1",
 	"Executor.returnCredit":   "bebe9fa14a62",
 	"Executor.repay":          "9b6599de6d85",
 	"runner.stopSurplus":      "59956794b927",
