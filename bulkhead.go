@@ -26,6 +26,8 @@ type Bulkhead struct {
 	inside  atomic.Int64
 	waiting callers
 	holders holders
+
+	adaptive *adaptive // moves the limit, or nil
 }
 
 // callers are those who wait, by when they came, since epoch.
@@ -82,7 +84,7 @@ func (b *Bulkhead) Stats() BulkheadStats {
 	if b == nil {
 		return BulkheadStats{}
 	}
-	s := BulkheadStats{Name: b.name, Limit: b.limit, Inside: int(b.inside.Load())}
+	s := BulkheadStats{Name: b.name, Limit: b.Limit(), Inside: int(b.inside.Load())}
 	now := time.Since(epoch)
 	b.waiting.mu.Lock()
 	defer b.waiting.mu.Unlock()
@@ -108,9 +110,14 @@ func (b *Bulkhead) enter(ctx context.Context) bool {
 	return true
 }
 
-func (b *Bulkhead) leave() {
+// leave ends a call that took so long; an adaptive Bulkhead wants to know.
+func (b *Bulkhead) leave(took time.Duration) {
 	b.inside.Add(-1)
-	b.calls.Release(1)
+	give := 1
+	if b.adaptive != nil {
+		give = b.adaptive.end(took)
+	}
+	b.calls.Release(int64(give))
 }
 
 func (c *callers) set(change func(map[*time.Duration]struct{})) {
@@ -162,8 +169,18 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 			err = errorOf(ctx)
 			return
 		}
-		defer b.leave()
+		if b.adaptive != nil {
+			b.adaptive.begin()
+		}
+		var took time.Duration // 0: fn has not returned
+		defer func() { b.leave(took) }()
 		defer b.holders.note(r, b)()
+		if b.adaptive != nil {
+			start := time.Since(epoch)
+			fn()
+			took = max(1, time.Since(epoch)-start)
+			return
+		}
 		fn()
 	})
 	return err
