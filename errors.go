@@ -19,6 +19,10 @@ var (
 	// when even twice the limit is queued.
 	ErrQueueFull error = &sentinel{"executor: queue full", "queue_full"}
 
+	// ErrOverloaded is returned for work from outside that is refused early: see WithQueueDelay. It matches ErrQueueFull
+	// under errors.Is.
+	ErrOverloaded error = &sentinel{"executor: overloaded", "overloaded"}
+
 	// ErrGoexit is the error of a task that ended by runtime.Goexit (or testing's FailNow).
 	ErrGoexit error = &sentinel{"executor: task called runtime.Goexit", "goexit"}
 
@@ -43,6 +47,11 @@ type sentinel struct{ text, kind string }
 
 func (s *sentinel) Error() string     { return s.text }
 func (s *sentinel) ErrorType() string { return s.kind }
+
+// Is makes ErrOverloaded a kind of ErrQueueFull.
+func (s *sentinel) Is(target error) bool {
+	return sameError(target, ErrQueueFull) && s.kind == "overloaded"
+}
 
 // PanicError is how a panic in a task reaches whoever waits for the task. It is never wrapped in
 // another PanicError on its way through nested tasks.

@@ -97,6 +97,9 @@ func New(opts ...Option) (*Executor, error) {
 	}
 	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
 	e.inject.due.Store(cfg.sampling > 0)
+	if cfg.queueDelay != nil {
+		e.inject.delay = cfg.queueDelay()
+	}
 	e.ledger = ledgerOf(cfg.meters)
 	e.sampler.register(e.ledger.in, executorName(e.name))
 	if account := e.ledger.open(e); cfg.taskMetrics != nil {

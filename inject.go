@@ -35,6 +35,7 @@ type injector struct {
 	waiters   waiterList
 	submitted uint64           // tasks accepted here
 	until     uint64           // how many more until due
+	delay     delaying         // WithQueueDelay, or nil
 	resumes   int              // entries of yielded runners in the queue
 	drains    int              // entries of strands in the queue: outside of the bound too
 	moved     uint64           // counts freed places; a queue that stands still does not change it
@@ -135,7 +136,7 @@ func (q *injector) tellRefused(already [2]bool) {
 // addResume queues the entry of a yielded runner, outside of the bound.
 func (q *injector) addResume(y *resume) {
 	q.mu.Lock()
-	q.queue.push(entry{of: &y.origin})
+	q.push(entry{of: &y.origin})
 	q.resumes++
 	q.unlock()
 }
@@ -143,7 +144,7 @@ func (q *injector) addResume(y *resume) {
 // addDrain queues the entry of a strand, outside of the bound.
 func (q *injector) addDrain(en entry) {
 	q.mu.Lock()
-	q.queue.push(en)
+	q.push(en)
 	q.drains++
 	q.unlock()
 }
@@ -184,6 +185,9 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 			q.resumes--
 			freed = 0
 		}
+	}
+	if q.delay != nil {
+		q.delay.taken(&q.queue, n, time.Since(epoch))
 	}
 	first = q.queue.pop()
 	if q.drains > 0 && freed > 0 {
@@ -230,7 +234,7 @@ func (q *injector) overflow(d *deque, most int) int {
 	at, n := d.claimNewest(min(most, q.limit-q.used))
 	for i := range n {
 		if en := d.clear(at + i); !q.discards(en) {
-			q.queue.push(en)
+			q.push(en)
 			q.occupy(en)
 		}
 	}
@@ -243,7 +247,7 @@ func (q *injector) empty(d *deque) {
 	defer q.unlock()
 	for en, ok := d.popHead(); ok; en, ok = d.popHead() {
 		if !q.discards(en) {
-			q.queue.push(en)
+			q.push(en)
 			q.occupy(en)
 		}
 	}
@@ -301,10 +305,18 @@ func (q *injector) free(n int) *waiter {
 	return first
 }
 
+// push queues an entry. Caller holds mu.
+func (q *injector) push(en entry) {
+	q.queue.push(en)
+	if q.delay != nil {
+		q.delay.came(&q.queue, time.Since(epoch))
+	}
+}
+
 // grant accepts a task. Caller holds mu.
 func (q *injector) grant(en entry) {
 	q.count()
-	q.queue.push(en)
+	q.push(en)
 }
 
 // count counts an accepted task. Caller holds mu.
@@ -395,7 +407,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 		return o
 	}
 	traced := sampledSpan(parent)
-	o := &origin{parent: parent, plain: !traced && !foreign(parent) && taskOf(parent) == nil, traced: traced}
+	o := &origin{parent: parent, plain: q.delay == nil && !traced && !foreign(parent) && taskOf(parent) == nil, traced: traced}
 	q.recent.Store(o)
 	return o
 }

@@ -21,6 +21,7 @@ type origin struct {
 	probe  *probe          // of a job, or of a bare task that is watched, until it has ended; or nil
 	plain  bool            // parent is known not to stem from a task, nor to be traced
 	drain  bool            // job is a strand
+	firing bool            // of a timer: WithQueueDelay does not refuse it
 	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
 }
 

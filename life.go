@@ -275,7 +275,7 @@ func (e *Executor) stop() {
 		} else {
 			q.used++
 		}
-		q.queue.push(en)
+		q.push(en)
 	}
 	q.unlock()
 	if o := e.orders(); o != nil {

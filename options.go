@@ -29,7 +29,8 @@ type config struct {
 	name       string
 	slots      int // 0: follow the CPU quota
 	round      func(float64) int
-	queueLimit int // 0: 1024 per slot
+	queueLimit int             // 0: 1024 per slot
+	queueDelay func() delaying // of WithQueueDelay, or nil
 	maxSpares  int
 	budget     time.Duration
 	keepAlive  time.Duration

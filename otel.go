@@ -108,6 +108,7 @@ func (b *instruments) tasks() {
 	const reason = "executor.rejection.reason"
 	b.counter("executor.task.rejected", "{task}", "Submissions refused.",
 		count{reason, "full", func(v *view) uint64 { return v.RejectedFull }},
+		count{reason, "overloaded", func(v *view) uint64 { return v.RejectedOverloaded }},
 		count{reason, "closed", func(v *view) uint64 { return v.RejectedClosed }},
 		count{reason, "canceled", func(v *view) uint64 { return v.RejectedCanceled }},
 		count{reason, "deadline", func(v *view) uint64 { return v.RejectedExpired }})

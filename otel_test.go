@@ -207,7 +207,7 @@ func TestMetrics_ReasonsAndKinds(t *testing.T) {
 	require.NoError(t, e.Quiesce(ctx))
 	all = collect(t, r)
 	require.Equal(t, map[string]float64{
-		"executor.rejection.reason=full": 1, "executor.rejection.reason=closed": 0,
+		"executor.rejection.reason=full": 1, "executor.rejection.reason=overloaded": 0, "executor.rejection.reason=closed": 0,
 		"executor.rejection.reason=canceled": 1, "executor.rejection.reason=deadline": 2,
 	}, numbers(t, all["executor.task.rejected"]))
 	completed := numbers(t, all["executor.task.completed"])

@@ -34,10 +34,11 @@ type Stats struct {
 	Expired   uint64 `json:"expired"`   // those of Canceled whose context's deadline was over
 	Rejected  uint64 `json:"rejected"`  // submissions refused, for one of these reasons:
 
-	RejectedFull     uint64 `json:"rejectedFull"`     // ErrQueueFull
-	RejectedClosed   uint64 `json:"rejectedClosed"`   // ErrClosed
-	RejectedCanceled uint64 `json:"rejectedCanceled"` // the context was canceled
-	RejectedExpired  uint64 `json:"rejectedExpired"`  // the context's deadline was over
+	RejectedFull       uint64 `json:"rejectedFull"`       // ErrQueueFull
+	RejectedOverloaded uint64 `json:"rejectedOverloaded"` // ErrOverloaded
+	RejectedClosed     uint64 `json:"rejectedClosed"`     // ErrClosed
+	RejectedCanceled   uint64 `json:"rejectedCanceled"`   // the context was canceled
+	RejectedExpired    uint64 `json:"rejectedExpired"`    // the context's deadline was over
 
 	Dismissed uint64 `json:"dismissed"` // tasks that a group refused because of its own end: an error, or Wait; not in Rejected
 
@@ -131,7 +132,7 @@ func (c *counters) addTo(s *Stats) {
 // outsideCounters are written by any goroutine, on slow paths only.
 type outsideCounters struct {
 	canceled, expired, handoffs, waits, uncompensated, compensated atomic.Uint64
-	full, closed, refused, late                                    atomic.Uint64 // submissions: why not
+	full, overloaded, closed, refused, late                        atomic.Uint64 // submissions: why not
 	dismissed                                                      atomic.Uint64 // tasks that a group refused after its own end
 	stallBusy, stallSpares, stallLiveness                          atomic.Uint64
 }
@@ -148,6 +149,8 @@ func (c *outsideCounters) cancel(err error) {
 // carry anybody's cause.
 func (c *outsideCounters) reject(err error) {
 	switch {
+	case sameError(err, ErrOverloaded):
+		c.overloaded.Add(1)
 	case sameError(err, ErrQueueFull):
 		c.full.Add(1)
 	case sameError(err, ErrClosed):
@@ -264,7 +267,8 @@ func (e *Executor) Stats() Stats {
 	s.Expired += e.outside.expired.Load()
 	s.RejectedFull, s.RejectedClosed = e.outside.full.Load(), e.outside.closed.Load()
 	s.RejectedCanceled, s.RejectedExpired = e.outside.refused.Load(), e.outside.late.Load()
-	s.Rejected = s.RejectedFull + s.RejectedClosed + s.RejectedCanceled + s.RejectedExpired
+	s.RejectedOverloaded = e.outside.overloaded.Load()
+	s.Rejected = s.RejectedFull + s.RejectedOverloaded + s.RejectedClosed + s.RejectedCanceled + s.RejectedExpired
 	s.Dismissed = e.outside.dismissed.Load()
 	s.HandoffsWait = e.outside.waits.Load() // first: it is a part
 	s.Handoffs = e.outside.handoffs.Load()

@@ -100,6 +100,9 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*
 	q := &e.inject
 	q.mu.Lock()
 	err := q.refusal(r != nil)
+	if err == nil && r == nil && q.delay != nil && e.overloaded(en) {
+		err = ErrOverloaded
+	}
 	if err == nil && q.accept(en) {
 		q.unlock()
 		chaos.At(chaos.P1Published)

@@ -92,7 +92,8 @@ type clock struct {
 	heap    []*Timer // four children each
 	next    *time.Timer
 	set     uint32        // how many were ever set
-	armed   time.Duration // for when next is armed; 0: not
+	armed   bool          // next is set
+	alarm   time.Duration // for when
 	running bool          // fire
 	closed  bool
 }
@@ -149,10 +150,10 @@ func (c *clock) arm() {
 		return
 	}
 	when := c.heap[0].when
-	if c.armed != 0 && c.armed <= when {
+	if c.armed && c.alarm <= when {
 		return
 	}
-	c.armed = max(1, when)
+	c.armed, c.alarm = true, when
 	d := max(0, when-time.Since(epoch))
 	if c.next == nil {
 		c.next = time.AfterFunc(d, c.fire)
@@ -165,7 +166,7 @@ func (c *clock) arm() {
 func (c *clock) fire() {
 	pprof.SetGoroutineLabels(c.e.labels) // it may have foreign ones
 	c.mu.Lock()
-	c.armed = 0
+	c.armed = false
 	if c.running || c.closed {
 		c.mu.Unlock()
 		return
@@ -184,12 +185,20 @@ func (c *clock) fire() {
 		}
 		c.mu.Unlock()
 		unwatch()
-		_ = c.e.startBare(ctx, fn, true) // refused: ctx is done, or the executor closed, and the timer is over
+		c.e.startFiring(ctx, fn)
 		c.mu.Lock()
 	}
 	c.running = false
 	c.arm()
 	c.mu.Unlock()
+}
+
+// startFiring submits a task of a timer, whose parent is given. If it is refused, then because that is done, or the executor
+// closed, and the timer is over.
+func (e *Executor) startFiring(parent context.Context, fn func(context.Context)) {
+	o := &origin{parent: parent, firing: true, traced: sampledSpan(parent)}
+	fn = e.probeFor(parent, parent, nil, o.traced, true).bare(fn)
+	_ = e.rejected(e.submit(nil, parent, entry{fn: fn, of: o}, true))
 }
 
 // tick is the task of a timer that fires again and again.

@@ -56,7 +56,7 @@ var _ = mirrors(map[string]string{
 	"runner.takeGift":         "d74fff334764",
 	"runner.settle":           "b54eccc8c31e",
 	"runner.pushLocal":        "1f69b3669360",
-	"injector.overflow":       "2752ea1ca899",
+	"injector.overflow":       "5104ceb3df0b",
 	"runner.trim":             "d20a07e63081",
 })
 
