@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -123,4 +124,26 @@ func TestDurationCounts_DifferencesAndEmptiness(t *testing.T) {
 	require.Equal(t, 2*time.Millisecond, d.Mean())
 	require.Less(t, d.Quantile(1), 4*time.Millisecond)
 	require.GreaterOrEqual(t, now.Quantile(1), time.Second)
+}
+
+// One panic that comes up through ten Joins is one event (not eleven).
+//
+// Mutant: whoever hands a panic on notes it again.
+func TestReport_APanicThatComesUpIsOneEvent(t *testing.T) {
+	e := newTested(t, WithSlots(2))
+	var deep func(ctx context.Context, n int) int
+	deep = func(ctx context.Context, n int) int {
+		if n == 0 {
+			panic("once")
+		}
+		return Fork(ctx, func(ctx context.Context) int { return deep(ctx, n-1) }).Join(ctx)
+	}
+	f, err := Submit(t.Context(), e, func(ctx context.Context) (int, error) { return deep(ctx, 10), nil })
+	require.NoError(t, err)
+	_, err = f.Wait(t.Context())
+	require.Error(t, err)
+	panics := e.Report().Panics
+	require.Len(t, panics, 1)
+	require.Equal(t, 1, panics[0].Count)
+	require.Equal(t, "once", panics[0].Panic)
 }
