@@ -211,6 +211,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	if !e.tryCredit() {
 		if yielded = e.inject.takeResume(); yielded == nil {
 			e.deny(h, word)
+			e.letOver()
 			if e.nobodyRuns() { // after deny, and so after every holder's word: pairs with the look in Group.park (W1)
 				e.stuck.wake()
 				if o := e.orders(); o != nil {

@@ -272,8 +272,26 @@ func vary(ctx context.Context, how int) context.Context {
 		return context.WithValue(ctx, treeKey{}, how)
 	case 2:
 		return context.Background()
+	case 3:
+		return Detached(ctx)
 	}
 	return ctx
+}
+
+// pipe sends to somebody else and receives an answer, or leaves.
+func (x *tree) pipe(ctx context.Context, arg int) {
+	ctx, cancel := context.WithTimeout(ctx, 100*time.Microsecond)
+	defer cancel()
+	there, back := make(chan int, arg&1), make(chan int)
+	x.outside.Go(func() {
+		if v, ok, err := Receive(ctx, there); ok && err == nil {
+			_ = Send(ctx, back, v+1)
+		}
+	})
+	if Send(ctx, there, arg) == nil {
+		v, ok, err := Receive(ctx, back)
+		x.check(err != nil || ok && v == arg+1, "an answer is %d, %v, %v", v, ok, err)
+	}
 }
 
 // obey runs one command. What is to be joined later, it returns.
@@ -334,6 +352,9 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 		}
 	case stepPause:
 		pause(s.arg)
+		if s.arg&128 != 0 {
+			x.pipe(ctx, s.arg)
+		}
 	case stepPanic:
 		panic(boom{s.arg})
 	case stepGoexit:
@@ -538,6 +559,10 @@ func (x *tree) group(ctx context.Context, w, child where, s command) {
 		g := x.e.NewGroup(ctx)
 		if s.arg&4 != 0 {
 			g.SetLimit(1 + s.arg&1)
+		}
+		if s.arg&128 != 0 {
+			g.KeepGoing()
+			g.SetBacklog(s.arg >> 3 & 1)
 		}
 		child.group = g
 		for i := range 1 + s.arg&3 {

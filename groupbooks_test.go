@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -331,4 +332,68 @@ func TestGroupBooks_FindsMutants(t *testing.T) {
 		require.NotEmpty(t, wrong, "%s: nothing is wrong with this mutant; what is checked is too weak", name)
 		t.Logf("%-45s %s", name, wrong)
 	}
+}
+
+// Mutant: a refused TryGo leaves its round open, and with it a child on the context given to NewGroup.
+func TestGroup_ARefusedTryGoOpensNoRound(t *testing.T) {
+	e, err := New(WithSlots(1), WithQueueLimit(1), WithStallDetection(false))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	g := e.NewGroup(ctx)
+	release, in := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(in); <-release }))
+	<-in
+	require.NoError(t, e.Go(context.Background(), func(context.Context) {}))
+	for range 10 {
+		require.False(t, g.TryGo(func(context.Context) error { return nil }))
+		require.Nil(t, g.round)
+	}
+	close(release)
+	require.NoError(t, e.Quiesce(context.Background()))
+	require.True(t, g.TryGo(func(context.Context) error { return nil }))
+	require.NoError(t, g.Wait())
+	require.Nil(t, g.round)
+	cancel()
+	require.False(t, g.TryGo(func(context.Context) error { return nil }))
+	require.Nil(t, g.round)
+	require.NoError(t, g.Wait())
+	require.NoError(t, e.Close())
+}
+
+// Mutant: a task of a group with a limit waits for room, with the permit of its child in its hands, until the keeper finds that
+// the queue stands still.
+func TestGroup_ATaskOfALimitedGroupNeverWaitsForRoom(t *testing.T) {
+	e, err := New(WithSlots(2), WithQueueLimit(2), WithMaxSpares(4), WithStallDetection(false))
+	require.NoError(t, err)
+	release, in := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(in); <-release }))
+	<-in
+	g := e.NewGroup(context.Background())
+	g.SetLimit(4)
+	full, added := make(chan struct{}), make(chan bool)
+	g.Go(func(ctx context.Context) error {
+		Blocking(ctx, func() { // the own deque is out of reach
+			full <- struct{}{}
+			<-full
+			g.Go(func(context.Context) error { return nil })
+			g.Go(func(context.Context) error { return nil })
+			e.inject.mu.Lock()
+			added <- e.inject.stood == 0
+			e.inject.mu.Unlock()
+		})
+		return nil
+	})
+	<-full
+	stop := make(chan struct{}) // what takes the slot that is lent
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { <-stop }))
+	poll(t, "the slot that is lent has a task", func() bool { return e.Stats().Queued == 0 })
+	for e.TryGo(context.Background(), func(context.Context) {}) == nil {
+	}
+	full <- struct{}{}
+	require.True(t, <-added, "Go waited until the queue stood still")
+	close(stop)
+	close(release)
+	require.NoError(t, g.Wait())
+	require.NoError(t, e.Shutdown(context.Background()))
 }

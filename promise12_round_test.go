@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
@@ -46,39 +45,12 @@ func TestPromise12_ContextOfAGroupThatCanNotBeUsed(t *testing.T) {
 	require.Panics(t, func() { (*executor.Group)(nil).SetBacklog(1) })
 }
 
-// openContexts counts how many contexts hang on a parent.
-type openContexts struct {
-	context.Context
-	open atomic.Int64
-}
-
-func (c *openContexts) Done() <-chan struct{} { return make(chan struct{}) }
-
-func (c *openContexts) AfterFunc(func()) func() bool {
-	c.open.Add(1)
-	return func() bool { c.open.Add(-1); return true }
-}
-
-// Mutant: a refused TryGo leaves its round's context on the parent. Mutant: Wait leaves it.
-func TestPromise12_ARefusedTryGoOpensNoContext(t *testing.T) {
+// Mutant: a refused TryGo ends the round's context, although somebody has seen it.
+func TestPromise12_ARefusedTryGoLeavesAContextThatWasSeen(t *testing.T) {
 	e := bare(t, 1, executor.WithQueueLimit(1))
-	busy := stick(t, e, 1)
-	require.Equal(t, 1, fill(t, e))
-	parent := &openContexts{Context: context.Background()}
-	g := e.NewGroup(parent)
-	for range 10 {
-		require.False(t, g.TryGo(func(context.Context) error { return nil }))
-	}
-	require.Zero(t, parent.open.Load())
-	busy.open()
-	quiet(t, e)
-	require.True(t, g.TryGo(func(context.Context) error { return nil }))
-	require.NoError(t, g.Wait())
-	require.Zero(t, parent.open.Load())
-
-	// One that somebody has seen stays.
+	g := e.NewGroup(context.Background())
 	ctx := g.Context()
-	busy = stick(t, e, 1)
+	busy := stick(t, e, 1)
 	require.Equal(t, 1, fill(t, e))
 	require.False(t, g.TryGo(func(context.Context) error { return nil }))
 	require.NoError(t, ctx.Err())

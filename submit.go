@@ -170,6 +170,9 @@ func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 			err = ErrQueueFull
 		}
 	}
+	if !accepted && err == nil && w.own && w.inTask && e.denied.Load() { // its slot's task could use the spare that it holds
+		accepted = q.acceptOver(w.en)
+	}
 	if accepted || err != nil {
 		q.unlock()
 		if accepted {
@@ -184,6 +187,27 @@ func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	}
 	chaos.At(chaos.I1Waits)
 	return false, nil
+}
+
+// letOver accepts the child of one task that waits for room over the limit (I2): the last spare is gone, and a slot is held
+// by a task that only blocks. The waiting one has a credit, and can go on in its place.
+func (e *Executor) letOver() {
+	q := &e.inject
+	q.mu.Lock()
+	if q.waiters.inTask == 0 {
+		q.mu.Unlock()
+		return
+	}
+	taken := false
+	served := q.dismiss(func(w *waiter) (bool, error) {
+		if taken || !w.own || !w.inTask {
+			return false, nil
+		}
+		taken = q.acceptOver(w.en)
+		return taken, nil
+	})
+	q.unlock()
+	wakeAll(served)
 }
 
 // leaveList ends the wait of w, since ctx is done.

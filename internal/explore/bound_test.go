@@ -33,6 +33,8 @@ var _ = mirrors(map[string]string{
 	"Executor.admit":         "aed0dc24b941",
 	"Executor.waitForRoom":   "16e8e137903e",
 	"Executor.acceptHeld":    "337bdead3ba1",
+	"Executor.letOver":       "4e877da8f982",
+	"Executor.enlist":        "70d2f46df602",
 	"Executor.pushOver":      "6388c73dd398",
 	"Executor.requeue":       "7a03a85c6580",
 	"keeper.unstick":         "f986994d8dcc",
@@ -104,6 +106,7 @@ const (
 //
 //	g  Go from outside        x  the same, whose ctx may end      t  TryGo
 //	c  Go from a task         s  the same, whose runner was denied a spare
+//	d  the same as c, while others are denied a spare
 //	h  a task from outside that a group holds back, queued later
 //	m  Go from a task of a group with a limit, which is not to wait
 //
@@ -111,6 +114,7 @@ const (
 //
 //	k  a runner that takes    b  one that claims the first task elsewhere, and buries it
 //	q  closeInjector(false)   Q  closeInjector(true)              u  unstick, when the queue stands still
+//	l  letOver, when the last spare is gone
 type bound struct {
 	name    string
 	limit   uint8
@@ -160,7 +164,9 @@ func (b bound) model() *model[boundState] {
 	}
 }
 
-func (b *bound) own(t int) bool { return b.subs[t] == 'c' || b.subs[t] == 's' || b.subs[t] == 'm' }
+func (b *bound) own(t int) bool {
+	return b.subs[t] == 'c' || b.subs[t] == 's' || b.subs[t] == 'd' || b.subs[t] == 'm'
+}
 
 func (s *boundState) push(task uint8) {
 	s.queue[s.len] = task + 1
@@ -343,6 +349,8 @@ func (b *bound) step(s *boundState, t int, m *move) bool {
 			} else {
 				ends(bdFull)
 			}
+		case kind == 'd' && b.acceptOver(s, t, m):
+			accepted()
 		default:
 			s.waiters[s.waiting] = uint8(t) + 1
 			s.waiting++
@@ -492,6 +500,20 @@ func (b *bound) other(s *boundState, i int, m *move) bool {
 			dismiss(func(t int) (bool, uint8) { return everybody || !b.own(t) || b.bug.dismissOwn, bdClosed })
 		}
 		return true
+	case 'l':
+		if o.pc > 0 || s.waiting == 0 {
+			return false
+		}
+		o.pc++
+		taken := false
+		dismiss(func(t int) (bool, uint8) {
+			if taken || !b.own(t) && !b.bug.outsidersOver {
+				return false, 0
+			}
+			taken = b.acceptOver(s, t, m)
+			return taken, 0
+		})
+		return true
 	case 'u':
 		tasks := false
 		for _, w := range s.waiters[:s.waiting] {
@@ -576,6 +598,7 @@ var boundSettings = []bound{
 	{name: "stop", limit: 1, subs: "gcx", others: "kqQ", takes: 3, most: 1},
 	{name: "a queue that stands still", limit: 1, subs: "gccc", others: "u", waiters: true},
 	{name: "still, with outsiders", limit: 1, subs: "ggcs", others: "ku", takes: 4, most: 1, waiters: true},
+	{name: "the last spare goes", limit: 1, subs: "gcdc", others: "lk", takes: 2, most: 1, waiters: true},
 	{name: "no spares", limit: 1, subs: "gsss", others: "", waiters: true},
 	{name: "a claimed task", limit: 1, subs: "ggg", others: "bk", takes: 1, most: 1, waiters: true},
 	{name: "two claimed tasks", limit: 2, subs: "gggg", others: "bbk", takes: 1, most: 1, waiters: true},

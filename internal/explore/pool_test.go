@@ -46,7 +46,7 @@ var _ = mirrors(map[string]string{
 	"runner.enter":            "748d6e533ba9",
 	"runner.leave":            "78569a7dc087",
 	"runner.findSlot":         "f13f2fbb170f",
-	"Executor.retake":         "51a22f01b237",
+	"Executor.retake":         "1d59c2fa041a",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
 	"Executor.retakeBlocked":  "6a7c5456bbf1",
