@@ -278,22 +278,6 @@ func vary(ctx context.Context, how int) context.Context {
 	return ctx
 }
 
-// pipe sends to somebody else and receives an answer, or leaves.
-func (x *tree) pipe(ctx context.Context, arg int) {
-	ctx, cancel := context.WithTimeout(ctx, 100*time.Microsecond)
-	defer cancel()
-	there, back := make(chan int, arg&1), make(chan int)
-	x.outside.Go(func() {
-		if v, ok, err := Receive(ctx, there); ok && err == nil {
-			_ = Send(ctx, back, v+1)
-		}
-	})
-	if Send(ctx, there, arg) == nil {
-		v, ok, err := Receive(ctx, back)
-		x.check(err != nil || ok && v == arg+1, "an answer is %d, %v, %v", v, ok, err)
-	}
-}
-
 // obey runs one command. What is to be joined later, it returns.
 func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join func()) {
 	if x.steps.Add(1) > maxSteps {

@@ -94,6 +94,17 @@ var retained = []struct {
 		eventually(t, "they are dropped", func() bool { return e.Stats().Canceled+e.Stats().Completed == 5 })
 		return g
 	}},
+	{"group tasks that Wait dropped", func(t *testing.T, e *executor.Executor, ctx context.Context, _ context.CancelFunc, fn func(), busy *gate) any {
+		over, stop := context.WithCancel(context.Background())
+		g := e.NewGroup(over)
+		g.SetLimit(1)
+		for range 3 { // one queued, two held
+			g.Go(func(context.Context) error { fn(); return nil })
+		}
+		stop()
+		require.ErrorIs(t, g.Wait(), context.Canceled)
+		return []any{g, busy} // the dead entry is still queued
+	}},
 	{"a refused group task", func(t *testing.T, e *executor.Executor, ctx context.Context, _ context.CancelFunc, fn func(), busy *gate) any {
 		fill(t, e)
 		g := e.NewGroup(context.Background())

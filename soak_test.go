@@ -207,3 +207,19 @@ func crowdOfSubmitters(t *testing.T, n int) {
 	require.EqualValues(t, n, ran.Load())
 	require.NoError(t, settled(e, patience))
 }
+
+// pipe sends to somebody else and receives an answer, or leaves.
+func (x *tree) pipe(ctx context.Context, arg int) {
+	ctx, cancel := context.WithTimeout(ctx, 100*time.Microsecond)
+	defer cancel()
+	there, back := make(chan int, arg&1), make(chan int)
+	x.outside.Go(func() {
+		if v, ok, err := Receive(ctx, there); ok && err == nil {
+			_ = Send(ctx, back, v+1)
+		}
+	})
+	if Send(ctx, there, arg) == nil {
+		v, ok, err := Receive(ctx, back)
+		x.check(err != nil || ok && v == arg+1, "an answer is %d, %v, %v", v, ok, err)
+	}
+}
