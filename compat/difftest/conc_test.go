@@ -212,10 +212,10 @@ func TestConc_PanicsComeBackInWait(t *testing.T) {
 		seen = append(seen, c.shape(panicked(w.Wait)), c.shape(panicked(w.Wait)), ran.Load())
 
 		p := c.pool(1)
-		for i := range 5 {
+		for i := range 5 { // which panic is the first is a race in the peer
 			p.Go(func() {
 				if ran.Add(1); i%2 == 0 {
-					panic(i)
+					panic("one of three")
 				}
 			})
 		}

@@ -5,6 +5,8 @@ package door
 import (
 	"context"
 	"errors"
+	"runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +24,9 @@ type Job interface{ Run(ctx context.Context) }
 //   - The queue is the desk's. The executor gets a token for each job, and a token takes the oldest job when its
 //     turn comes. So whoever takes a job from the queue has it, and nothing has to be claimed twice.
 //   - When the executor's queue is full, one goroutine, the feeder, waits for room on behalf of all jobs.
-//   - While jobs are queued, the desk looks every 10 ms. When none has started since the last look, it starts
-//     goroutines instead: one, and twice as many at each further look.
+//   - While jobs are queued, the desk looks every 2 ms. When fewer goroutines compute than there are slots, then what has the
+//     slots waits and did not say so, and everything gets a goroutine. When none has started for a while although they
+//     compute, one gets a goroutine, and twice as many after each further while.
 //   - When the executor is closed, everything gets a goroutine.
 //
 // A panic in a job ends the process, as after a go statement, whatever panic handler the executor has.
@@ -32,8 +35,8 @@ type Desk struct {
 	strays *atomic.Uint64 // counts the jobs that got a goroutine
 	token  func(context.Context)
 
-	// With firm, a job that stands still gets a goroutine whatever the reason. Without, it waits longer
-	// while the processors are busy: then the executor has reason to keep it waiting.
+	// With firm, the while is 10 ms: the pool promised to run so many at once. Without, it is a second: when
+	// the processors are busy the executor has reason to keep jobs waiting.
 	firm bool
 
 	mu      sync.Mutex
@@ -46,7 +49,7 @@ type Desk struct {
 	watch
 }
 
-// watch is what the desk knows from its last look. It belongs to Desk.mu.
+// watch is what the desk knows from its last look. It belongs to Desk.mu, and while armed to look.
 type watch struct {
 	timer *time.Timer
 	armed bool
@@ -54,14 +57,18 @@ type watch struct {
 	seen  uint64 // taken at the last look
 	still int    // looks since then that found nothing changed
 	step  int    // goroutines to start next time
-	load  uint64 // the executor's StallsBusy when it began
 }
 
 const (
-	lookEvery = 10 * time.Millisecond
+	lookEvery = 2 * time.Millisecond
 
-	// patience is how many looks a job waits for processors that are busy.
-	patience = 100
+	// grace is how many looks a job with a permit waits while nothing starts, and patience how many one waits
+	// without: 10 ms and a second.
+	grace    = 5
+	patience = 500
+
+	// maxStep bounds how many goroutines one look starts for jobs that stand still.
+	maxStep = 1 << 16
 )
 
 // tokenContext is the context of tokens. The jobs have nothing of the submitter's context: they always start.
@@ -207,26 +214,19 @@ func (d *Desk) arm() {
 	d.timer.Reset(lookEvery)
 }
 
-// look gives jobs that stand still a goroutine.
+// look gives jobs that wait for nothing but a slot a goroutine.
 func (d *Desk) look() {
 	d.mu.Lock()
-	if d.queue.Len() == 0 {
+	queued := d.queue.Len()
+	if queued == 0 {
 		d.armed = false
 		d.mu.Unlock()
 		return
 	}
 	moved := d.taken != d.seen
-	d.seen = d.taken
 	d.mu.Unlock()
 
-	n := 0
-	if moved {
-		d.still, d.step = 0, 1 // only look uses these while armed
-		d.load = 0
-	} else {
-		n = d.overdue()
-	}
-	for range n {
+	for range d.overdue(queued, moved) {
 		j := d.take()
 		if j == nil {
 			break
@@ -239,32 +239,67 @@ func (d *Desk) look() {
 	d.mu.Unlock()
 }
 
-// overdue returns how many jobs should get a goroutine, when none has started since the last look.
-func (d *Desk) overdue() int {
-	d.still++
-	if d.still == 1 {
-		// Tokens that a closed executor dropped never come back. One more does no harm.
-		d.mu.Lock()
-		d.idle++
-		d.mu.Unlock()
-		if err := d.e.TryGo(tokenContext, d.token); err != nil {
-			d.mu.Lock()
-			d.idle--
-			d.mu.Unlock()
-			if errors.Is(err, executor.ErrClosed) {
-				d.shut()
-				return 0
-			}
-		}
+// overdue returns how many jobs should get a goroutine, of those that are queued.
+func (d *Desk) overdue(queued int, moved bool) int {
+	if !computing(d.e) {
+		d.still = 0
+		d.probe()
+		return queued // what has the slots waits, and did not say so
 	}
-	if !d.firm && d.still%patience != 0 {
-		busy := d.e.Stats().StallsBusy
-		if before := d.load; d.still == 1 || busy != before {
-			d.load = busy
-			return 0
-		}
+	if moved {
+		d.still, d.step = 0, 1
+		return 0
 	}
-	n := d.step
-	d.step *= 2
+	n := d.stands(d.firm)
+	if n > 0 {
+		d.probe()
+	}
 	return n
+}
+
+// stands counts a look that found nothing changed, and returns how many jobs should get a goroutine now.
+func (w *watch) stands(firm bool) int {
+	w.still++
+	enough := patience
+	if firm {
+		enough = grace
+	}
+	if w.still%enough != 0 {
+		return 0
+	}
+	n := w.step
+	w.step = min(2*n, maxStep)
+	return n
+}
+
+// probe finds out whether the executor is closed: tokens that it dropped never come back. One token more does no harm.
+func (d *Desk) probe() {
+	d.mu.Lock()
+	d.idle++
+	d.mu.Unlock()
+	err := d.e.TryGo(tokenContext, d.token)
+	if err == nil {
+		return
+	}
+	d.mu.Lock()
+	d.idle--
+	d.mu.Unlock()
+	if errors.Is(err, executor.ErrClosed) {
+		d.shut()
+	}
+}
+
+// computing reports whether as many goroutines of the process compute, or wait for a processor, as the executor could
+// keep busy. The caller is one more that runs.
+func computing(e *executor.Executor) bool {
+	samples := [...]metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
+	metrics.Read(samples[:])
+	active := 0
+	for _, s := range samples {
+		if s.Value.Kind() != metrics.KindUint64 {
+			return true // unknown
+		}
+		active += int(s.Value.Uint64())
+	}
+	return active-1 >= min(runtime.GOMAXPROCS(0), e.Stats().Slots)
 }

@@ -93,3 +93,35 @@ func TestRegistry_ForgetsExecutors(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// However long jobs stand still, goroutines go on to start. Mutant: a step without a bound, which doubles to 0.
+func TestDesk_NeverGivesUp(t *testing.T) {
+	for _, firm := range []bool{false, true} {
+		w := watch{step: 1}
+		started := 0
+		for range 200 {
+			before := started
+			for range patience {
+				started += w.stands(firm)
+			}
+			require.Greater(t, started, before)
+		}
+	}
+}
+
+// Jobs that wait without telling are not left to the monitor of the executor, however many there are.
+func TestDesk_JobsThatWaitGetGoroutines(t *testing.T) {
+	e, err := executor.New(executor.WithSlots(1), executor.WithStallDetection(false), executor.WithMaxSpares(0))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close()) }()
+	var strays atomic.Uint64
+	d := New(e, false, 0, &strays)
+	const jobs = 1000
+	var all sync.WaitGroup
+	all.Add(jobs)
+	for range jobs {
+		d.Start(jobFunc(func(context.Context) { all.Done(); all.Wait() }))
+	}
+	all.Wait()
+	require.GreaterOrEqual(t, strays.Load(), uint64(jobs-1))
+}
