@@ -100,8 +100,8 @@ func TestAnts_WorkersIdleAndEnd(t *testing.T) {
 		p, err := pool(5, antsOptions{})
 		require.NoError(t, err)
 		var all sync.WaitGroup
+		all.Add(3)
 		for range 3 {
-			all.Add(1)
 			require.NoError(t, p.Submit(func() { all.Done(); all.Wait() }))
 		}
 		all.Wait()
