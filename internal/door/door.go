@@ -294,12 +294,12 @@ func (d *Desk) probe() {
 func computing(e *executor.Executor) bool {
 	samples := [...]metrics.Sample{{Name: "/sched/goroutines/running:goroutines"}, {Name: "/sched/goroutines/runnable:goroutines"}}
 	metrics.Read(samples[:])
-	active := 0
+	active := uint64(0)
 	for _, s := range samples {
 		if s.Value.Kind() != metrics.KindUint64 {
 			return true // unknown
 		}
-		active += int(s.Value.Uint64())
+		active += s.Value.Uint64()
 	}
-	return active-1 >= min(runtime.GOMAXPROCS(0), e.Stats().Slots)
+	return active > uint64(min(runtime.GOMAXPROCS(0), e.Stats().Slots))
 }
