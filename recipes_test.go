@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -90,8 +91,13 @@ func Example_recipeExitCode() {
 		<-signals // until the process is told to end
 		deadline, cancel := context.WithTimeout(ctx, 20*time.Second)
 		defer cancel()
-		if err := exec.Shutdown(deadline); err != nil { // what was accepted finishes, up to the deadline
-			fmt.Println("not everything has ended:", err)
+		err := exec.Shutdown(deadline) // what was accepted finishes, up to the deadline
+		if unfinished := (*executor.UnfinishedError)(nil); errors.As(err, &unfinished) {
+			for _, task := range unfinished.Running {
+				fmt.Println("still running:", task.Name, task.Func, task.Age)
+			}
+		}
+		if err != nil {
 			return 1
 		}
 		return 0
@@ -211,4 +217,97 @@ func Example_recipeRateLimit() {
 	}
 	fmt.Println(group.Wait(), calls.Load())
 	// Output: <nil> 5
+}
+
+func Example_recipeOrderByKey() {
+	exec := open()
+	defer exec.Close()
+	ctx := context.Background()
+
+	// All events of one customer in order, one at a time; those of different customers at the same time.
+	customers := executor.NewKeyed[string](exec)
+	balance := map[string]*int{"ann": new(int), "bob": new(int)}
+	for _, event := range []struct {
+		customer string
+		amount   int
+	}{{"ann", 5}, {"bob", 7}, {"ann", -5}, {"ann", 1}} {
+		err := customers.Go(ctx, event.customer, func(context.Context) {
+			*balance[event.customer] += event.amount // no lock: nothing else of this customer runs
+		})
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	_ = exec.Quiesce(ctx)
+	fmt.Println(*balance["ann"], *balance["bob"], customers.Len())
+	// Output: 1 7 0
+}
+
+func Example_recipeResultsInOrder() {
+	exec := open()
+	defer exec.Close()
+	ctx := context.Background()
+
+	// Results come in the order of the elements, each as soon as those before it are there. Only some elements are
+	// pulled ahead, so the sequence may be endless, and break ends it.
+	lines := slices.Values([]string{"a", "bb", "ccc", "dddd"})
+	for length, err := range executor.Ordered(ctx, exec, lines, func(_ context.Context, line string) (int, error) {
+		return len(line), nil
+	}) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Print(length, " ")
+	}
+	// Output: 1 2 3 4
+}
+
+func Example_recipePeriodic() {
+	exec := open()
+	defer exec.Close()
+	ctx := context.Background()
+
+	// Never two at once: a run that takes longer than the period delays the next one, and missed ones become one.
+	ran := make(chan int)
+	n := 0
+	timer, err := exec.Every(ctx, time.Millisecond, func(ctx context.Context) {
+		n++
+		executor.Blocking(ctx, func() {
+			select {
+			case ran <- n:
+			case <-ctx.Done():
+			}
+		})
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(<-ran, <-ran, <-ran)
+	timer.Stop()
+	// Output: 1 2 3
+}
+
+func Example_recipeDetached() {
+	exec := open()
+	defer exec.Close()
+	request, cancel := context.WithCancel(context.Background())
+
+	// The wait for room follows the request; the task, once accepted, does not: what a consumer has taken over is not
+	// lost when its own context ends.
+	begun, done := make(chan struct{}), make(chan error)
+	err := exec.Go(executor.Detached(request), func(ctx context.Context) {
+		close(begun)
+		executor.Blocking(ctx, func() { <-request.Done() })
+		done <- ctx.Err()
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-begun
+	cancel()
+	fmt.Println(<-done)
+	// Output: <nil>
 }
