@@ -293,6 +293,7 @@ func Example_recipeDetached() {
 	exec := open()
 	defer exec.Close()
 	request, cancel := context.WithCancel(context.Background())
+	defer cancel()
 
 	// The wait for room follows the request; the task, once accepted, does not: what a consumer has taken over is not
 	// lost when its own context ends.
