@@ -153,7 +153,7 @@ func (r *runner) enter(kind uint64) {
 	if state&lent == 0 {
 		state = e.word.Or(lent)
 	}
-	if state&(searchingMask|freeMask) != 0 || !e.hasWork() { // (B2)
+	if state&(searchingMask|freeMask) != 0 || state&pending == 0 || !e.hasWork() { // (B2) who publishes sets pending
 		return
 	}
 	if kind == kindWait || e.lastCall.Load() >= int64(shortCall) {
@@ -227,7 +227,7 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	// (B3) The epoch says that s is still it. That somebody else was denied a credit for it changes nothing.
 	if !h.word.CompareAndSwap(word, taken) && !h.word.CompareAndSwap(word|deniedBit, taken) {
 		if yielded != nil {
-			e.inject.addResume(yielded)
+			e.inject.putBack(yielded)
 			e.word.Or(lent)
 			e.notify()
 		} else {
@@ -239,8 +239,12 @@ func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	if word&kindWait != 0 {
 		e.outside.waits.Add(1)
 	}
+	if !byRunner { // there may be more blocked slots: before anybody can look for them
+		e.word.Or(lent)
+	}
 	if yielded != nil {
 		yielded.r.token <- s
+		e.notify() // it does not search
 	} else {
 		e.staff(s, byRunner)
 	}
@@ -289,7 +293,6 @@ func (e *Executor) retakeBlocked() {
 			continue
 		}
 		if e.retake(h, word, false) {
-			e.word.Or(lent) // there may be more
 			return
 		}
 		if e.denied.Load() { // returnCredit sets lent again

@@ -236,18 +236,19 @@ func (v *validator) injector() {
 	q := &v.e.inject
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	v.check(q.queue.len == 0, "%d entries are queued", q.queue.len)
+	v.check(q.queue.len+q.returned.len == 0, "%d entries are queued", q.queue.len+q.returned.len)
 	v.check(!q.filled.Load(), "the injector says that there are entries")
 	v.check(q.used == 0, "%d places are taken (I1)", q.used)
 	v.check(q.held.Load() == 0 && q.groups.waiting() == 0, "groups hold back %d tasks, and %d callers wait for them (G1)", q.held.Load(), q.groups.waiting())
 	v.check(q.drains == 0, "%d entries of strands are queued", q.drains)
-	v.check(q.resumes == 0, "%d yielded runners are queued", q.resumes)
+	v.check(q.yields.len == 0 && q.yields.first == nil, "%d yielded runners are queued", q.yields.len)
 	v.check(q.dead.Load() == 0, "%d entries count as dead", q.dead.Load())
 	v.check(q.waiters.first == nil && q.waiters.last == nil && q.waiters.len == 0 && q.waiters.inTask == 0,
 		"%d submitters wait, %d of them tasks", q.waiters.len, q.waiters.inTask)
 	o := q.recent.Load()
 	v.check(o == nil || sameContext(o.parent, context.Background()), "the injector holds the context of a task")
 	v.fifo(&q.queue)
+	v.fifo(&q.returned)
 }
 
 // fifo checks the chunks of an empty queue.

@@ -28,15 +28,17 @@ type injector struct {
 	bulky  atomic.Bool // the queue is empty, but keeps the memory of a long one
 	closed bool        // refuses everybody but tasks of this executor
 
-	stopped   bool // refuses everybody
-	queue     fifo
-	used      int // places taken, at most limit; at most twice the limit for children (I2)
+	stopped   bool       // refuses everybody
+	queue     fifo       // tasks
+	returned  fifo       // tasks that were in the deque of a slot that has gone (P6)
+	yields    resumeList // runners that yielded
+	apart     bool       // returned had the last turn
+	used      int        // places taken, at most limit; at most twice the limit for children (I2)
 	limit     int
 	waiters   waiterList
 	submitted uint64           // tasks accepted here
 	until     uint64           // how many more until due
 	delay     delaying         // WithQueueDelay, or nil
-	resumes   int              // entries of yielded runners in the queue
 	drains    int              // entries of strands in the queue: outside of the bound too
 	moved     uint64           // counts freed places; a queue that stands still does not change it
 	stood     uint64           // moved, plus one, when the keeper last saw the queue stand still
@@ -47,11 +49,18 @@ type injector struct {
 	buried    atomic.Uint64    // how many ever were
 	swept     uint64           // buried at the last sweep
 	ages      meter.Ages       // of the entries
+	returns   time.Duration    // since epoch, when the first of returned came
 }
+
+// len is how many entries there are. Caller holds mu.
+func (q *injector) len() int { return q.queue.len + q.returned.len + q.yields.len }
+
+// popped is how many entries of the queue have left it. Caller holds mu.
+func (q *injector) popped() uint64 { return q.queue.pushed - uint64(q.queue.len) }
 
 // unlock publishes whether there are entries and releases mu.
 func (q *injector) unlock() {
-	if filled := q.queue.len > 0; filled != q.filled.Load() {
+	if filled := q.queue.len > 0 || q.returned.len+q.yields.len > 0; filled != q.filled.Load() {
 		q.turn(filled)
 	}
 	q.mu.Unlock()
@@ -133,14 +142,6 @@ func (q *injector) tellRefused(already [2]bool) {
 	}
 }
 
-// addResume queues the entry of a yielded runner, outside of the bound.
-func (q *injector) addResume(y *resume) {
-	q.mu.Lock()
-	q.push(entry{of: &y.origin})
-	q.resumes++
-	q.unlock()
-}
-
 // addDrain queues the entry of a strand, outside of the bound.
 func (q *injector) addDrain(en entry) {
 	q.mu.Lock()
@@ -170,28 +171,26 @@ func (q *injector) occupy(en entry) {
 // take removes up to most entries: it returns the oldest and pushes the others to d, which has
 // room for them, and is empty if most is above 1. A taker leaves share-1 of share
 // parts to others, unless those are too small. Freed places go directly to waiters. It reports whether there was
-// an entry, and what else it did.
+// an entry, and what else it did. Yielded runners, and tasks that were in a deque once, never enter one (P6).
 func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did taken) {
 	q.mu.Lock()
 	n := min(most, max(minBatch, q.queue.len/share+1), q.queue.len)
+	freed := n
+	if q.returned.len > 0 || q.yields.len > 0 {
+		first, n, freed, ok = q.takeApart(n)
+	}
 	if n <= 0 {
 		q.mu.Unlock()
 		return entry{}, false, taken{}
 	}
-	freed := n
-	if q.resumes > 0 { // entries of yielded runners keep their turn and never enter a deque
-		n, freed = 1, 1
-		if q.queue.peek().yielded() != nil {
-			q.resumes--
-			freed = 0
+	if !ok {
+		if q.delay != nil {
+			q.delay.taken(&q.queue, n, time.Since(epoch))
 		}
-	}
-	if q.delay != nil {
-		q.delay.taken(&q.queue, n, time.Since(epoch))
-	}
-	first = q.queue.pop()
-	if q.drains > 0 && freed > 0 {
-		freed += q.vacate(first) - 1
+		first = q.queue.pop()
+		if q.drains > 0 {
+			freed += q.vacate(first) - 1
+		}
 	}
 	rest := n - 1
 	if rest > 0 {
@@ -241,52 +240,38 @@ func (q *injector) overflow(d *deque, most int) int {
 	return int(n)
 }
 
-// empty moves everything in d into the queue, whatever the bound says. The caller owns d.
+// empty moves everything in d, whose slot goes, to those that were in a deque once, whatever the bound says: at the end
+// of the queue they would be overtaken again and again. The caller owns d.
 func (q *injector) empty(d *deque) {
 	q.mu.Lock()
 	defer q.unlock()
 	for en, ok := d.popHead(); ok; en, ok = d.popHead() {
-		if !q.discards(en) {
-			q.push(en)
-			q.occupy(en)
+		if q.discards(en) {
+			continue
 		}
+		if q.returned.len == 0 {
+			q.returns = time.Since(epoch)
+		}
+		q.returned.push(en)
+		q.occupy(en)
 	}
 }
 
-// takeOldestResume removes the entry of a yielded runner if that is the oldest of all: nobody else is overtaken.
-func (q *injector) takeOldestResume() *resume {
-	q.mu.Lock()
-	defer q.unlock()
-	if q.resumes == 0 {
-		return nil
+// takeApart says what is to be taken when there is more than the queue: one entry out of turn, or, if ok is false, n
+// entries of the queue, that is to say none that came after a runner which has yielded. The tasks in returned and
+// all others take turns, so neither waits for more than twice as many as are in front of it. Caller holds mu.
+func (q *injector) takeApart(most int) (en entry, n, freed int, ok bool) {
+	if q.apart = q.returned.len > 0 && (!q.apart || q.queue.len+q.yields.len == 0); q.apart {
+		en = q.returned.pop()
+		return en, 1, q.vacate(en), true
 	}
-	y := q.queue.peek().yielded()
-	if y != nil {
-		q.queue.pop()
-		q.resumes--
+	if q.yields.due(q.popped()) {
+		return entry{of: &q.yields.pop().origin}, 1, 0, true
 	}
-	return y
-}
-
-// takeResume removes the oldest entry of a yielded runner, if there is one. It walks the queue:
-// for the rare moment when no spare is left.
-func (q *injector) takeResume() *resume {
-	q.mu.Lock()
-	defer q.unlock()
-	if q.resumes == 0 {
-		return nil
+	if q.yields.len > 0 {
+		most = min(most, int(q.yields.first.turn-q.popped()))
 	}
-	var found *resume
-	q.queue.filter(func(en entry) bool {
-		y := en.yielded()
-		if y == nil || found != nil {
-			return true
-		}
-		found = y
-		return false
-	})
-	q.resumes--
-	return found
+	return entry{}, most, most, false
 }
 
 // free gives n places back and passes them on to waiters, oldest first. It returns the granted
@@ -355,22 +340,26 @@ func (q *injector) sweep() bool {
 		return false
 	}
 	q.swept = q.buried.Load()
-	q.queue.filter(func(en entry) bool {
+	keep := func(en entry) bool {
 		if !q.discards(en) {
 			return true
 		}
 		q.used--
 		return false
-	})
+	}
+	q.queue.filter(keep)
+	q.returned.filter(keep)
 	return q.used < q.limit
 }
 
 // purge lets go of what is left after the end: dead entries, which nobody is going to meet, and the last parent.
 func (q *injector) purge() {
 	q.mu.Lock()
-	q.queue.filter(func(en entry) bool { return !q.discards(en) && !en.drains() })
+	for _, f := range []*fifo{&q.queue, &q.returned} {
+		f.filter(func(en entry) bool { return !q.discards(en) && !en.drains() })
+	}
 	q.drains = 0
-	q.used = q.queue.len
+	q.used = q.queue.len + q.returned.len
 	q.unlock()
 	q.trim()
 	q.forget()
@@ -448,4 +437,13 @@ type boundCrowd struct{ came, gone atomic.Uint64 }
 func (c *boundCrowd) waiting() int {
 	gone := c.gone.Load() // first: nobody goes before coming
 	return int(c.came.Load() - gone)
+}
+
+// oldest returns the age of the oldest entry. The injector's lock is held.
+func (q *injector) oldest(now time.Duration) time.Duration {
+	age := q.ages.Oldest(q.queue.pushed, q.queue.len, now)
+	if q.returned.len > 0 {
+		age = max(age, now-q.returns)
+	}
+	return age
 }

@@ -44,20 +44,8 @@ type job interface {
 
 func (en entry) dead() bool { return en.fn == nil && en.of.job.dead() }
 
-// yielded returns the runner's entry that en is, or nil.
-func (en entry) yielded() *resume {
-	if en.fn != nil {
-		return nil
-	}
-	y, _ := en.of.job.(*resume)
-	return y
-}
-
-// drains reports whether en is the entry of a strand.
+// drains reports whether en is the entry of a strand: it takes no place in the bound.
 func (en entry) drains() bool { return en.fn == nil && en.of.drain }
-
-// placeless reports whether en takes no place in the bound.
-func (en entry) placeless() bool { return en.yielded() != nil || en.drains() }
 
 // drop ends the task without running it. It reports false if the task insists on running.
 func (en entry) drop(e *Executor, err error) bool {
@@ -141,8 +129,49 @@ func (r *runner) guard(ctx context.Context, fn func(context.Context)) {
 // resume is the entry of a runner that yielded and wants a slot back.
 type resume struct {
 	origin
-	r *runner
+	r    *runner
+	turn uint64 // how many tasks ever queued in the injector go first
+	next *resume
 }
+
+// resumeList is the injector's queue of yielded runners. Their turns do not fall.
+type resumeList struct {
+	first, last *resume
+	len         int
+}
+
+func (l *resumeList) push(y *resume) {
+	if l.last != nil {
+		l.last.next = y
+	} else {
+		l.first = y
+	}
+	l.last = y
+	l.len++
+}
+
+// pop removes the oldest of a list that is not empty.
+func (l *resumeList) pop() *resume {
+	y := l.first
+	if l.first = y.next; l.first == nil {
+		l.last = nil
+	}
+	y.next = nil
+	l.len--
+	return y
+}
+
+// unpop undoes pop.
+func (l *resumeList) unpop(y *resume) {
+	if y.next = l.first; l.last == nil {
+		l.last = y
+	}
+	l.first = y
+	l.len++
+}
+
+// due reports whether it is the oldest one's turn, once popped tasks have left the queue.
+func (l *resumeList) due(popped uint64) bool { return l.first != nil && l.first.turn <= popped }
 
 func newResume(r *runner) *resume {
 	y := &resume{r: r}
@@ -185,3 +214,38 @@ func (r *runner) contextFor(parent context.Context) *taskContext {
 // unlockThread undoes one LockOSThread that a task left on. It costs half a nanosecond when
 // there is none. Deeper locks and changed thread state are beyond it; that is what OnThread is for.
 func unlockThread() { runtime.UnlockOSThread() }
+
+// addResume queues the entry of a yielded runner, outside of the bound: its turn comes after what is queued now.
+func (q *injector) addResume(y *resume) {
+	q.mu.Lock()
+	y.turn = q.queue.pushed
+	q.yields.push(y)
+	q.unlock()
+}
+
+// putBack undoes takeResume.
+func (q *injector) putBack(y *resume) {
+	q.mu.Lock()
+	q.yields.unpop(y)
+	q.unlock()
+}
+
+// takeOldestResume removes the entry of a yielded runner if that is the oldest of all: nobody else is overtaken.
+func (q *injector) takeOldestResume() *resume {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.returned.len > 0 || !q.yields.due(q.popped()) {
+		return nil
+	}
+	return q.yields.pop()
+}
+
+// takeResume removes the oldest entry of a yielded runner, if there is one, whatever came before it.
+func (q *injector) takeResume() *resume {
+	q.mu.Lock()
+	defer q.unlock()
+	if q.yields.len == 0 {
+		return nil
+	}
+	return q.yields.pop()
+}

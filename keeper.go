@@ -190,7 +190,7 @@ func (k *keeper) startRunners() {
 func (k *keeper) tick() {
 	if !k.needed() {
 		k.setPause(k.e.cfg.tick())
-		if k.calm++; k.calm >= linger && k.stop(k.needed) {
+		if k.calm++; k.calm >= linger && k.stop(k.clears(), k.needed) {
 			k.e.inject.trim()
 		}
 		return
@@ -208,11 +208,20 @@ func (k *keeper) tick() {
 	k.slowDown(moved)
 }
 
-// stop ends the watching, unless there is reason to go on by then: so it pairs with watch.
-func (k *keeper) stop(reason func() bool) bool {
-	k.e.word.And(^uint64(watched)) // then look
+// clears returns the bits that are cleared when nothing waits. With the ticks off nobody knows.
+func (k *keeper) clears() uint64 {
+	if k.e.cfg.tickless {
+		return watched
+	}
+	return watched | pending
+}
+
+// stop ends the watching, unless there is reason to go on by then: so it pairs with watch and summon. Who has blocked
+// meanwhile is found by the next tick.
+func (k *keeper) stop(bits uint64, reason func() bool) bool {
+	k.e.word.And(^bits) // then look
 	if reason() {
-		k.e.word.Or(watched)
+		k.e.word.Or(bits)
 		return false
 	}
 	k.timer = nil
@@ -262,7 +271,7 @@ func (k *keeper) slowDown(moved bool) {
 		k.setPause(tick)
 	case !inBubble:
 		k.setPause(min(2*k.pause, mostTicks*tick))
-	case k.vain < patience || !k.stop(func() bool { return k.mayLend() || k.tasksWaitForRoom() }):
+	case k.vain < patience || !k.stop(watched, func() bool { return k.mayLend() || k.tasksWaitForRoom() }):
 		k.setPause(min(2*k.pause, mostInBubble))
 	}
 }

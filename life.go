@@ -252,16 +252,15 @@ func (e *Executor) stop() {
 	}
 	chaos.At(chaos.L2Dropping)
 	q := &e.inject
-	q.mu.Lock()
+	q.mu.Lock() // yielded runners stay listed: somebody may be looking for one
 	var queued []entry
-	for q.queue.len > 0 {
-		en := q.queue.pop()
-		if !en.placeless() {
-			q.used--
+	for _, f := range []*fifo{&q.returned, &q.queue} {
+		for f.len > 0 {
+			en := f.pop()
+			q.used -= q.vacate(en)
+			queued = append(queued, en)
 		}
-		queued = append(queued, en)
 	}
-	q.resumes, q.drains = 0, 0
 	q.unlock()
 	for _, en := range queued {
 		if keep(en) {
@@ -270,12 +269,8 @@ func (e *Executor) stop() {
 	}
 	q.mu.Lock()
 	for _, en := range kept {
-		if en.yielded() != nil {
-			q.resumes++
-		} else {
-			q.used++
-		}
 		q.push(en)
+		q.occupy(en)
 	}
 	q.unlock()
 	if o := e.orders(); o != nil {

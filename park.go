@@ -22,6 +22,7 @@ const (
 	stopping      = 1 << 43 // Close: tasks do not start any more
 	ended         = 1 << 44 // nothing is in flight and nothing will be: runners end
 	stale         = 1 << 45 // the size follows the CPU quota, and nobody looks while all slots are free
+	pending       = 1 << 47 // tasks may wait that were published beside no free slot
 	draining      = 1 << 46 // Shutdown or Close: only tasks of the executor may submit
 )
 
@@ -92,7 +93,7 @@ func (l *runnerList) pop() *runner {
 func (e *Executor) notify() {
 	word := e.word.Load() // pairs with the state changes of startSearching, found and park
 	chaos.At(chaos.P1Looked)
-	if word&(freeMask|lent|watched) != watched {
+	if word&(freeMask|lent|watched|pending) != watched|pending {
 		e.summon(word)
 	}
 }
@@ -105,6 +106,9 @@ func (e *Executor) summon(word uint64) {
 	if word&freeMask != 0 {
 		e.wake()
 		return
+	}
+	if word&pending == 0 {
+		word |= e.word.Or(pending) // then look for lent: pairs with the load in enter (B2)
 	}
 	if word&lent != 0 {
 		e.retakeBlocked()

@@ -227,7 +227,7 @@ func (e *Executor) beside() (d RunnerInfo) {
 	d.Parked, d.Surplus = e.idle.parked.len, e.idle.surplus.len
 	e.idle.mu.Unlock()
 	e.inject.mu.Lock()
-	d.Yielded = e.inject.resumes
+	d.Yielded = e.inject.yields.len
 	e.inject.mu.Unlock()
 	return d
 }

@@ -51,6 +51,9 @@ type picks struct {
 	count  uint32        // picks since the injector went first
 	fair   uint32        // the count at which it goes first again
 	fairAt time.Duration // the time since epoch when it did; 0: asleep since
+	visits bool          // another deque's turn is next
+	then   uint32        // and this is fair after it
+	next   uint32        // which deque that is, going round
 	pops   uint32        // of the own deque
 	misses int           // looks in a row, after parking, that saw work and got none
 }

@@ -2,8 +2,10 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +101,9 @@ func TestSlots_ResizingStartsNoMoreRunnersThanSlots(t *testing.T) {
 // it does, and blocks without a mark. Once that was invisible: every slot was held by such a task, no slot was lent, and
 // the executor stood still. Mutants: look goes by what the runner has adopted (r.slot); repay does not set held.
 func TestSlots_AGiftIsSeenByStallDetection(t *testing.T) {
+	if Tickless() {
+		t.Skip("blocking that nobody marks is noticed by the keeper's ticks")
+	}
 	e := newPool(t, WithSlots(2))
 	bg, unmarked := context.Background(), make(chan struct{})
 	var in, back, isBack, started, end [2]chan struct{}
@@ -131,4 +136,113 @@ func TestSlots_AGiftIsSeenByStallDetection(t *testing.T) {
 	require.Len(t, owners, 2)
 	require.NoError(t, e.Go(bg, func(context.Context) { close(unmarked) }))
 	<-unmarked
+}
+
+// Whatever is queued anywhere is started within a bounded number of picks by others (P6). The tests count later tasks
+// that were started first.
+
+// flood keeps the queue full of later tasks until stop is called. started counts them.
+func flood(t *testing.T, e *Executor, started *atomic.Int64) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var producers sync.WaitGroup
+	for range 2 {
+		producers.Go(func() {
+			for e.Go(ctx, func(context.Context) { started.Add(1) }) == nil {
+			}
+		})
+	}
+	return func() { cancel(); producers.Wait() }
+}
+
+// completed tells how many tasks each runner has run. A runner that comes later has run none.
+func completed(e *Executor) map[*runner]uint64 {
+	all := make(map[*runner]uint64)
+	e.registry.mu.Lock()
+	defer e.registry.mu.Unlock()
+	for r := e.registry.first; r != nil; r = r.sibling {
+		all[r] = r.count.completed.Load()
+	}
+	return all
+}
+
+// The owner of a deque blocks and never looks at it again; nothing can be lent. Mutants: nobody visits other deques; the
+// visitor looks at the same one each time; a visit takes the newest task, not the oldest.
+func TestSteal_TheChildrenOfATaskThatBlocksAreNotForgotten(t *testing.T) {
+	for _, slots := range []int{2, 8} {
+		const children = 5
+		e := newPool(t, WithSlots(slots), WithMaxSpares(0), WithStallDetection(false), WithQueueLimit(256))
+		var later atomic.Int64
+		var at, most [children]uint64 // how many tasks its runner had run; how many it may have since
+		var by [children]*runner
+		var before map[*runner]uint64
+		started := make(chan struct{})
+		blocked := make(chan struct{})
+		var all sync.WaitGroup
+		all.Add(children)
+		stop := flood(t, e, &later)
+		require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+			for i := range children {
+				depth := currentRunner(ctx).slot.len() + 1 // the rest of its batch lies below them
+				most[i] = uint64((fairness + 1) * slots * (depth + 1))
+				_ = e.Go(ctx, func(ctx context.Context) {
+					by[i] = currentRunner(ctx)
+					at[i] = by[i].count.completed.Load()
+					all.Done()
+				})
+			}
+			before = completed(e) // only now: this goroutine may be kept from a processor while it submits
+			close(started)
+			<-blocked // not marked
+		}))
+		<-started
+		all.Wait()
+		stop()
+		close(blocked)
+		for i := range children { // the runner that took it looks here at every slots-th visit
+			n := max(at[i], before[by[i]]) - before[by[i]]
+			t.Logf("%d slots: child %d came after %d picks, at most %d", slots, i, n, most[i])
+			require.LessOrEqual(t, n, most[i])
+		}
+	}
+}
+
+// With one slot the only ones who pick are the runners of lent slots. On one slot of 1,000 tasks the one that lay behind
+// two that blocked was overtaken by 994; now by 4, if nobody is kept from a processor. Mutants: a lent slot begins with the
+// injector; it looks behind its lender only; it looks at the others first; who steals runs the newest first.
+func TestSteal_ALentSlotBeginsBehindItsLender(t *testing.T) {
+	e := newPool(t, WithSlots(3), WithStallDetection(false))
+	var ran []string
+	fill := func(s *slot, names ...string) {
+		for _, en := range labeled(&ran, names...) {
+			s.push(en)
+		}
+	}
+	slots := *e.slots.Load()
+	lender, r := newRunner(e), newRunner(e) // they have no goroutines: nothing runs but what the test runs
+	lender.adopt(slots[0])
+	r.picks.fair = fairness
+	r.adopt(&slot{loan: &loan{lender: lender}})
+	e.setSlots(append(slices.Clone(slots), r.slot))
+	t.Cleanup(func() { e.setSlots(slots) })
+
+	fill(slots[0], "a", "b", "c", "d", "e", "f", "g")
+	fill(slots[2], "h", "i", "j")
+	for _, en := range labeled(&ran, "q", "q") {
+		e.inject.queue.push(en)
+		e.inject.used++
+	}
+	e.inject.filled.Store(true)
+	e.word.Add(oneSearching) // so that nobody else is woken
+	for {
+		en, ok := r.pick()
+		if !ok {
+			break
+		}
+		en.fn(context.Background())
+	}
+	require.Equal(t, []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "q", "q"}, ran)
+	e.word.Add(^uint64(oneSearching - 1))
+	r.release()
+	lender.release()
 }

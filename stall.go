@@ -354,7 +354,7 @@ func (k *keeper) look(now time.Time) sight {
 
 	e.inject.mu.Lock()
 	total += e.inject.moved
-	s.queued = e.inject.queue.len
+	s.queued = e.inject.len()
 	e.inject.markAge(time.Since(epoch), false)
 	e.inject.mu.Unlock()
 	for _, slot := range *e.slots.Load() {

@@ -284,7 +284,7 @@ func (e *Executor) Stats() Stats {
 	s.Waiting = q.waiters.len + q.groups.waiting()
 	drains := q.drains
 	s.QueueLimit = q.limit
-	s.OldestAge = q.ages.Oldest(q.queue.pushed, q.queue.len, time.Since(epoch))
+	s.OldestAge = q.oldest(time.Since(epoch))
 	q.mu.Unlock()
 	e.idle.mu.Lock()
 	slots, free, live, surplus := e.idle.slots, len(e.idle.free), e.idle.live, e.idle.surplus.len

@@ -16,8 +16,9 @@ const (
 	fairness = 61
 
 	// fairTime is how long the injector may wait for that, as far as the length of tasks allows: with long
-	// ones a runner looks more often, down to every second pick.
-	fairTime = 200 * time.Microsecond
+	// ones a runner looks more often, down to leastFair: one pick for the injector, one for another deque, one for its own.
+	fairTime  = 200 * time.Microsecond
+	leastFair = 3
 
 	// headEvery is how often the owner takes its oldest task instead of the newest, so that it
 	// does not starve under a stream of new ones.
@@ -42,6 +43,9 @@ const (
 	// maxSteal bounds what one theft takes. Each task costs its own claim.
 	maxSteal = 16
 
+	// maxBehind is how many deques beside its lender's the runner of a lent slot looks at before the injector.
+	maxBehind = 8
+
 	// searchPasses is how often a searching runner looks at every victim before it parks.
 	searchPasses = 2
 )
@@ -51,12 +55,8 @@ func (r *runner) pick() (entry, bool) {
 	d := &r.slot.deque
 	batch := d.onlyBatch()
 	if r.picks.count++; r.picks.count >= r.picks.fair {
-		r.tuneFairness()
-		d.forgetBatch()
-		if !batch || d.len() == 0 { // else what the injector has came later
-			if en, ok := r.takeInjected(1); ok {
-				return en, true
-			}
+		if en, ok := r.pickFairly(d, batch); ok {
+			return en, true
 		}
 	}
 	if r.picks.pops++; batch || r.picks.pops%headEvery == 0 {
@@ -66,7 +66,64 @@ func (r *runner) pick() (entry, bool) {
 	} else if en, ok := d.pop(); ok {
 		return en, true
 	}
+	if r.slot.loan != nil {
+		if en, ok := r.pickBehind(); ok {
+			return en, true
+		}
+	}
 	return r.takeInjected(maxBatch)
+}
+
+// pickFairly looks where else the oldest tasks are: in the injector, and, at the next pick, in one other deque (P6).
+func (r *runner) pickFairly(d *deque, batch bool) (entry, bool) {
+	p := &r.picks
+	if p.visits {
+		p.visits, p.fair = false, p.then
+		return r.visit()
+	}
+	r.tuneFairness()
+	p.visits, p.fair, p.then = true, 1, p.fair
+	d.forgetBatch()
+	if batch && d.len() > 0 { // what the injector has came later
+		return entry{}, false
+	}
+	return r.takeInjected(1)
+}
+
+// visit takes the oldest task of one other deque. Each time that is another one's, going round (P6).
+func (r *runner) visit() (entry, bool) {
+	slots := *r.e.slots.Load()
+	r.picks.next++
+	victim := slots[r.picks.next%uint32(len(slots))]
+	if victim == r.slot || victim.len() == 0 {
+		return entry{}, false
+	}
+	r.count.attempts.inc()
+	en, ok, _ := victim.take()
+	if ok {
+		r.count.stolen.inc()
+	}
+	return en, ok
+}
+
+// pickBehind is for a runner on a lent slot, once its deque is empty: it takes what waits behind the
+// task that the slot was lent for, then what waits behind others that may block. Nobody else may look there for long (P6).
+func (r *runner) pickBehind() (entry, bool) {
+	if s := r.slot.loan.lender.held.Load(); s != nil && s != r.slot && s.len() > 0 {
+		if en, ok := r.steal(s); ok {
+			return en, true
+		}
+	}
+	slots := *r.e.slots.Load()
+	for range min(len(slots), maxBehind) {
+		r.picks.next++
+		if s := slots[r.picks.next%uint32(len(slots))]; s != r.slot && s.len() > 0 {
+			if en, ok := r.steal(s); ok {
+				return en, true
+			}
+		}
+	}
+	return entry{}, false
 }
 
 // tuneFairness starts the next interval between looks at the injector, by how long the last one took.
@@ -75,7 +132,7 @@ func (r *runner) tuneFairness() {
 	next := fairness - 1 + uint32(r.random()%3)
 	if r.picks.fairAt != 0 {
 		each := (now-r.picks.fairAt)/time.Duration(r.picks.count) + 1
-		next = uint32(max(2, min(time.Duration(next), fairTime/each)))
+		next = uint32(max(leastFair, min(time.Duration(next), fairTime/each)))
 	}
 	r.picks.count, r.picks.fair, r.picks.fairAt = 0, next, now
 	r.processor.turn.over = r.processor.turn.isOver(now)
@@ -170,6 +227,7 @@ func (r *runner) steal(victim *slot) (entry, bool) {
 	}
 	r.count.stolen.add(stolen)
 	if stolen > 1 {
+		own.batch = own.next // it runs them in the order in which they were there
 		r.e.notify()
 	}
 	return first, true

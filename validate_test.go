@@ -125,7 +125,7 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 		{"2 places are taken (I1)", func() { q.used += 2 }, func() { q.used -= 2 }},
 		{"1 entries of strands", func() { q.drains++ }, func() { q.drains-- }},
 		{"drains a strand", func() { r.strand.Store(&onStack{}) }, func() { r.strand.Store(nil) }},
-		{"1 yielded runners", func() { q.resumes++; q.used-- }, func() { q.resumes--; q.used++ }},
+		{"1 yielded runners", func() { q.yields.len++ }, func() { q.yields.len-- }},
 		{"-1 entries count as dead", func() { q.dead.Add(-1) }, func() { q.dead.Add(1) }},
 		{"1 submitters wait", func() { q.waiters.push(&waiter{}) }, func() { q.waiters.remove(q.waiters.first) }},
 		{"holds the context of a task", func() { q.originOf(parent) }, q.forget},

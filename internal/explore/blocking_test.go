@@ -19,11 +19,14 @@ var blockingSettings = []pool{
 	{name: "surplus submits", slots: 1, runners: 2, credits: 1, tasks: []string{"elp2", "", ""}, outside: []string{"0", "1"}},
 	{name: "twice", slots: 1, runners: 2, credits: 1, tasks: []string{"elel", ""}, outside: []string{"0", "1"}},
 	{name: "surplus blocks again", slots: 1, runners: 3, credits: 2, running: 1, tasks: []string{"elew1l", ""}, outside: []string{"1"}},
+	{name: "two stay blocked", slots: 2, runners: 4, credits: 2, running: 2, tasks: []string{"Bz", "Bz", "z", "z"}, outside: []string{"2", "3"}},
+	{name: "the keeper stops to watch", slots: 1, runners: 2, credits: 1, running: 1, calm: true, tasks: []string{"ez", "z"}, outside: []string{"1"}},
 	{name: "one spare for two", slots: 2, runners: 3, credits: 1, running: 2, tasks: []string{"Bw2l", "Bl", ""}, outside: []string{"2"}},
 }
 
 // A setting that is too large to be explored to the end, in which one mutant shows at once.
 var blockingLarge = []pool{
+	{name: "two block beside two", slots: 2, runners: 4, credits: 2, running: 2, tasks: []string{"ez", "ez", "z", "z"}, outside: []string{"2", "3"}},
 	{name: "both block", slots: 2, runners: 4, credits: 2, running: 2, tasks: []string{"Bw3l", "Bw3l", "z", ""}, outside: []string{"23"}},
 }
 
@@ -100,6 +103,11 @@ func TestExploreBlocking_FindsMutants(t *testing.T) {
 		"enter does not set lent":                        {noLent: true},
 		"lent is cleared after the scan":                 {clearLate: true},
 		"lent is not set after a retake":                 {lentOnce: true},
+		"lent is set once a retake is over":              {lentLate: true},
+		"pending is set without a look for lent":         {watchBlind: true},
+		"who publishes does not set pending":             {watchNever: true},
+		"the keeper clears pending, and does not look":   {calmBlind: true},
+		"the keeper clears pending, looks, and waits":    {calmQuiet: true},
 		"the retaker does not look at the epoch":         {noEpoch: true},
 		"retake loads the slot after the CAS":            {heldLate: true},
 		"retake does not try for a credit again":         {denyLate: true},
@@ -112,4 +120,42 @@ func TestExploreBlocking_FindsMutants(t *testing.T) {
 		"a parker frees its slot beside surplus runners": {surplusUnpaid: true},
 		"a gift is not looked for under the lock":        {giftWithoutMu: true},
 	})
+}
+
+// stuck returns a runner with a slot, plus one, whose task blocks without a mark, as the keeper sees it.
+func (p *pool) stuck(s *poolState) uint8 {
+	for i := range p.runners {
+		r := &s.runners[i]
+		seen := r.has()
+		if p.bug.giftUnseen {
+			seen = seen && r.slot != 0
+		}
+		if seen && p.waits(s, i) {
+			return uint8(i) + 1
+		}
+	}
+	return 0
+}
+
+// waits reports whether a runner's task blocks without a mark.
+func (p *pool) waits(s *poolState, i int) bool {
+	r := &s.runners[i]
+	if r.task == 0 || r.phase != phaseRunning || s.threads[i].n != 1 {
+		return false
+	}
+	script := p.tasks[r.task-1]
+	if int(r.next) == len(script) {
+		return false
+	}
+	return script[r.next] == 'u' || script[r.next] == 'w' && s.ended>>(script[r.next+1]-'0')&1 == 0
+}
+
+// unused returns a place for a slot that can be lent, plus one.
+func (p *pool) unused(s *poolState) uint8 {
+	for slot := p.slots; slot < p.places(); slot++ {
+		if s.lentSlots>>slot&1 == 0 {
+			return uint8(slot) + 1
+		}
+	}
+	return 0
 }

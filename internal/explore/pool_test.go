@@ -21,7 +21,7 @@ const (
 )
 
 var _ = mirrors(map[string]string{
-	"Executor.notify":         "3d4fc14de7b8",
+	"Executor.notify":         "580af89274c9",
 	"Executor.wake":           "aacf86cf4892",
 	"Executor.staff":          "bc61b300ce8c",
 	"Executor.staffLocked":    "6cc19dfb9249",
@@ -34,22 +34,22 @@ var _ = mirrors(map[string]string{
 	"Executor.giveBack":       "ba310177277c",
 	"runner.unpark":           "724690cd8e83",
 	"runner.sleep":            "8e21d719a132",
-	"runner.pick":             "b0048d62e302",
+	"runner.pick":             "aeb92810c586",
 	"runner.takeInjected":     "d995b3e3b904",
 	"runner.search":           "0dc8dd7d6fe9",
-	"runner.steal":            "e5cde4d4a8f1",
+	"runner.steal":            "14edb1274a77",
 	"runner.nextTask":         "dcbdc5b1c574",
 	"runner.boundary":         "4312d048f671",
 	"runner.adopt":            "dd8dba712eb8",
 	"runner.release":          "cdd72e7504cb",
 	"runner.has":              "f8978c954b2f",
-	"runner.enter":            "748d6e533ba9",
+	"runner.enter":            "35c5d41aa156",
 	"runner.leave":            "78569a7dc087",
 	"runner.findSlot":         "f13f2fbb170f",
-	"Executor.retake":         "1d59c2fa041a",
+	"Executor.retake":         "7a2c72a2b26f",
 	"Executor.deny":           "e1a6e1cdc433",
 	"Executor.tryCredit":      "b8199023839c",
-	"Executor.retakeBlocked":  "6a7c5456bbf1",
+	"Executor.retakeBlocked":  "354ae1b75db9",
 	"Executor.returnCredit":   "bebe9fa14a62",
 	"Executor.repay":          "9b6599de6d85",
 	"runner.stopSurplus":      "59956794b927",
@@ -63,6 +63,7 @@ var _ = mirrors(map[string]string{
 type poolState struct {
 	searching, free uint8 // the state word, in parts
 	lent, debt      bool
+	pending         bool
 
 	mu       uint8 // idle.mu: the thread that has it, plus one
 	list     [plSlots]uint8
@@ -136,8 +137,9 @@ const (
 type pool struct {
 	name                    string
 	slots, runners, credits int
-	running                 int // tasks that run at the start, each on its own slot
-	keeper                  bool
+	running                 int  // tasks that run at the start, each on its own slot
+	keeper                  bool // there is one, and it lends slots
+	calm                    bool // or it stops watching once
 	tasks                   []string
 	outside                 []string         // one submitter each: the tasks that it submits
 	prepare                 func(*poolState) // the start, if it is a special one
@@ -162,6 +164,11 @@ type poolMutant struct {
 	noLent        bool // enter does not set lent
 	clearLate     bool // lent is cleared after the scan
 	lentOnce      bool // lent is not set again after a slot was retaken
+	lentLate      bool // it is, once its new runner may have looked
+	watchBlind    bool // who sets pending does not look for lent then
+	watchNever    bool // who publishes beside no free slot does not set pending
+	calmBlind     bool // the keeper does not look again when it has cleared pending
+	calmQuiet     bool // it does, and only sets pending again
 	noEpoch       bool // the retaker's CAS does not look at the epoch
 	heldLate      bool // retake asks for the slot after the CAS
 	denyLate      bool // denied is set after the only try for a credit
@@ -219,6 +226,7 @@ const (
 	adHeld // adopt: a slot
 
 	nfWord // notify, and wake: a slot
+	nfWatch
 	wkLock
 	wkPop
 	sfLock // staff: a slot, b runner
@@ -243,6 +251,7 @@ const (
 	rtAgain
 	rtHeld
 	rtCAS
+	rtLent
 	rtHeldLate
 	rtNo
 	dnCAS
@@ -277,6 +286,8 @@ const (
 	sbPush // a submitter: a task of its list
 	kpLook // the keeper: look, lend
 	kpLend
+	kpCalm
+	kpCalmHas
 	rnEmpty // retire
 )
 
@@ -289,20 +300,20 @@ var poolSteps = map[uint8]string{
 	pkLock:   "park: lock", pkGive: "park: give the slot back", pkGiven: "park: slot given", pkList: "park: -searching, list, unlock",
 	pkCredit: "park: return credit", pkLook: "park: look again", pkHas: "park: looked", pkUnp: "park: unparked?", pkSleep: "sleep: token",
 	upLock: "unpark: lock", upPop: "unpark: -free", upSearch: "unpark: +searching, unlock", upDone: "unpark", adHeld: "adopt: held, holder",
-	nfWord: "notify: load word", wkLock: "wake: lock, load word", wkPop: "wake: -free", sfLock: "staff: lock",
+	nfWord: "notify: load word", nfWatch: "watch: set pending", wkLock: "wake: lock, load word", wkPop: "wake: -free", sfLock: "staff: lock",
 	sfSearch: "staff: +searching, unlist, unlock", sfSend: "staff: send the token", sfCount: "staff: count",
 	fdDec: "found: -searching", fdHas: "found: looked", hwInj: "hasWork: injector", hwSlot: "hasWork: a deque",
 	enGift: "enter: gift?", enLock: "enter: lock, gift or leave surplus", enFirst: "enter: look first", enFirstHas: "enter: looked",
 	enStore: "enter: publish", enLoad: "enter: load word", enOr: "enter: set lent", enHas: "enter: looked",
 	rtCredit: "tryCredit", rtDeny: "tryCredit: set denied", rtAgain: "tryCredit: again", rtHeld: "retake: load held", rtCAS: "retake: CAS to TAKEN",
-	rtHeldLate: "retake: load held", rtNo: "retake: failed", dnCAS: "deny: CAS", dnStore: "deny: set denied",
+	rtLent: "retake: set lent", rtHeldLate: "retake: load held", rtNo: "retake: failed", dnCAS: "deny: CAS", dnStore: "deny: set denied",
 	rbClear: "retakeBlocked: clear lent", rbHolder: "retakeBlocked: holder", rbWord: "retakeBlocked: word", rbRet: "retakeBlocked",
 	rbOrDone: "retakeBlocked: set lent, done", rbDenied: "retakeBlocked: denied?", rbOr: "retakeBlocked: set lent", rbClearLate: "retakeBlocked: clear lent",
 	rcRel: "returnCredit: release", rcSwap: "returnCredit: swap denied", rcOr: "returnCredit: set lent", rcHas: "returnCredit: looked",
 	lvWord: "leave: word", fsLock: "findSlot: lock", fsPop: "findSlot: -free, unlock", fsAdopted: "findSlot", lvStore: "leave: RUNNING",
 	rpPop: "repay: pop", rpHolder: "repay: holder", rpGift: "repay: gift", bdWord: "boundary: load word",
 	slLock: "settle: lock, gift or leave surplus", slLock2: "settle: lock", slPop: "settle: -free", slUnlock: "settle: unlock", slNotify: "settle: notify",
-	sbPush: "submit: publish", kpLook: "keeper: look, take a credit", kpLend: "lend: lock, a slot", rnEmpty: "nextTask: empty the lent slot's deque",
+	sbPush: "submit: publish", kpLook: "keeper: look, take a credit", kpLend: "lend: lock, a slot", kpCalm: "keeper: clear pending", kpCalmHas: "keeper: looked", rnEmpty: "nextTask: empty the lent slot's deque",
 }
 
 func (p pool) model() *model[poolState] {
@@ -336,8 +347,12 @@ func (p pool) model() *model[poolState] {
 		s.threads[p.runners+i] = poolThread{n: 1, frames: [12]poolFrame{{pc: sbPush}}}
 	}
 	threads := p.runners + len(p.outside)
-	if p.keeper {
-		s.threads[threads] = poolThread{n: 1, frames: [12]poolFrame{{pc: kpLook}}}
+	if p.keeper || p.calm {
+		f := poolFrame{pc: kpLook}
+		if p.calm {
+			f.pc, s.pending = kpCalm, true
+		}
+		s.threads[threads] = poolThread{n: 1, frames: [12]poolFrame{f}}
 		threads++
 	}
 	if p.prepare != nil {
@@ -843,9 +858,21 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				ret(0)
 			case s.free != 0:
 				f.pc = wkLock
+			case !s.pending && !bug.watchNever:
+				f.pc, f.a = nfWatch, 0
+				if s.lent {
+					f.a = 1
+				}
 			case s.lent:
 				tail(rbClear, 0, 0, 0)
 			default:
+				ret(0)
+			}
+			return true
+		case nfWatch:
+			if s.pending = true; f.a != 0 || s.lent && !bug.watchBlind {
+				tail(rbClear, 0, 0, 0)
+			} else {
 				ret(0)
 			}
 			return true
@@ -1047,7 +1074,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			if f.pc = rtCAS; bug.heldLate {
 				continue
 			}
-			f.c = s.runners[f.a].held
+			f.c = s.runners[f.a].held | f.c&rtScans
 			return true
 		case rtCAS:
 			h := &s.runners[f.a]
@@ -1062,9 +1089,18 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			}
 			h.phase = phaseTaken
 			release(s.known[:], t, plWord+int(f.a))
-			if f.pc = rtHeldLate; !bug.heldLate {
-				tail(sfLock, f.c-1, 0, 0)
+			switch {
+			case bug.heldLate:
+				f.pc = rtHeldLate
+			case f.c&rtScans != 0 && !bug.lentOnce && !bug.lentLate:
+				f.pc = rtLent
+			default:
+				tail(sfLock, f.c&^rtScans-1, 0, 0)
 			}
+			return true
+		case rtLent:
+			s.lent = true
+			tail(sfLock, f.c&^rtScans-1, 0, 0)
 			return true
 		case rtHeldLate:
 			if s.runners[f.a].held == 0 {
@@ -1129,12 +1165,11 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			if h.deniedBit {
 				denied = 1
 			}
-			call(rbRet, rtCredit, f.c, h.epoch<<1|denied, 0)
+			call(rbRet, rtCredit, f.c, h.epoch<<1|denied, rtScans)
 			return true
 		case rbRet:
 			if f.pc = rbDenied; v != 0 {
-				f.pc = rbOrDone
-				if bug.lentOnce {
+				if f.pc = rbOrDone; !bug.lentLate {
 					ret(0)
 				}
 			}
@@ -1321,6 +1356,25 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			s.credits--
 			f.a, f.b, f.pc = lender-1, slot-1, kpLend
 			return true
+		case kpCalm:
+			s.pending = false
+			if bug.calmBlind {
+				ret(0)
+			} else {
+				call(kpCalmHas, hwInj, 0, 0, 0)
+			}
+			return true
+		case kpCalmHas:
+			if v == 0 {
+				ret(0)
+				return true
+			}
+			if s.pending = true; bug.calmQuiet {
+				ret(0)
+			} else {
+				tail(nfWord, 0, 0, 0)
+			}
+			return true
 		case kpLend:
 			if !s.lock(t) {
 				return false
@@ -1340,7 +1394,7 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 // looks is the end of enter: (B2).
 func (p *pool) looks(s *poolState, f *poolFrame, call func(then, pc, a, b, c uint8), ret func(uint8)) {
 	switch {
-	case s.searching != 0 || s.free != 0 || p.bug.noLook:
+	case s.searching != 0 || s.free != 0 || !s.pending || p.bug.noLook:
 		ret(0)
 	case p.bug.lookFirst:
 		f.pc = enHas
@@ -1348,6 +1402,9 @@ func (p *pool) looks(s *poolState, f *poolFrame, call func(then, pc, a, b, c uin
 		call(enHas, hwInj, 0, 0, 0)
 	}
 }
+
+// rtScans is in c of a frame of retake: retakeBlocked has called it.
+const rtScans = 0x80
 
 // pkHasCredit is in b of a frame of park: a credit is to be returned.
 const pkHasCredit = 2
@@ -1392,44 +1449,6 @@ func (s *poolState) over(slot uint8) bool {
 
 // has is runner.has, for whatever slot it is.
 func (r *poolRunner) has() bool { return r.held != 0 && r.phase != phaseTaken }
-
-// stuck returns a runner with a slot, plus one, whose task blocks without a mark, as the keeper sees it.
-func (p *pool) stuck(s *poolState) uint8 {
-	for i := range p.runners {
-		r := &s.runners[i]
-		seen := r.has()
-		if p.bug.giftUnseen {
-			seen = seen && r.slot != 0
-		}
-		if seen && p.waits(s, i) {
-			return uint8(i) + 1
-		}
-	}
-	return 0
-}
-
-// waits reports whether a runner's task blocks without a mark.
-func (p *pool) waits(s *poolState, i int) bool {
-	r := &s.runners[i]
-	if r.task == 0 || r.phase != phaseRunning || s.threads[i].n != 1 {
-		return false
-	}
-	script := p.tasks[r.task-1]
-	if int(r.next) == len(script) {
-		return false
-	}
-	return script[r.next] == 'u' || script[r.next] == 'w' && s.ended>>(script[r.next+1]-'0')&1 == 0
-}
-
-// unused returns a place for a slot that can be lent, plus one.
-func (p *pool) unused(s *poolState) uint8 {
-	for slot := p.slots; slot < p.places(); slot++ {
-		if s.lentSlots>>slot&1 == 0 {
-			return uint8(slot) + 1
-		}
-	}
-	return 0
-}
 
 // queued returns the tasks that are queued, one bit each.
 func (s *poolState) queued() (queued uint8) {
