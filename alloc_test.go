@@ -63,6 +63,18 @@ func TestAllocations(t *testing.T) {
 				}
 			})
 		}},
+		{"Do", 0, func(e *Executor) {
+			for range ops {
+				_ = e.Do(ctx, func(context.Context) error { return nil })
+			}
+		}},
+		{"Do with a request's context: the task's context", 1, func(e *Executor) {
+			request, cancel := context.WithCancel(ctx)
+			defer cancel()
+			for range ops {
+				_ = e.Do(request, func(context.Context) error { return nil })
+			}
+		}},
 		{"Group.Go: the task", 1, func(e *Executor) {
 			for range ops / 100 {
 				g := e.NewGroup(ctx)

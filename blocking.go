@@ -157,7 +157,7 @@ func (r *runner) enter(kind uint64) {
 		return
 	}
 	if kind == kindWait || e.lastCall.Load() >= int64(shortCall) {
-		e.retake(r, word, true)
+		e.retake(r, word, !r.guest)
 	} else {
 		e.hurry() // the keeper takes the slot if the call turns out to be long
 	}

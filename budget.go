@@ -118,7 +118,7 @@ func (r *runner) yield() bool {
 		next.r.token <- s
 		e.notify()
 	case s != nil:
-		e.staff(s, true)
+		e.staff(s, !r.guest)
 	default:
 		e.word.Or(lent) // a blocked runner that was denied a spare can give its slot to this one
 		e.notify()

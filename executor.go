@@ -49,6 +49,7 @@ type Executor struct {
 	points sync.Pool // of private waitPoints
 
 	registry registry
+	guests   guestList
 	outside  outsideCounters
 	links    linkTable
 	quiet    quiet

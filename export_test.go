@@ -176,16 +176,22 @@ func (v *validator) runners() {
 	}
 	v.check(len(parked) == e.idle.parked.len, "%d runners are parked, counted as %d", len(parked), e.idle.parked.len)
 	v.check(e.idle.live == len(parked), "%d runners are parked, %d live", len(parked), e.idle.live)
-	listed := 0
+	listed, guests := 0, 0
 	e.registry.mu.Lock()
 	for r := e.registry.first; r != nil; r = r.sibling {
+		if r.guest {
+			guests++
+			v.check(r.goid.Load() == 0 && r.below == nil && r.cover == nil, "the record of a guest is in use")
+			v.parked(r)
+			continue
+		}
 		listed++
 		v.check(parked[r], "a runner is not parked")
 	}
 	e.registry.mu.Unlock()
 	v.check(listed == len(parked), "%d runners are parked, %d registered", len(parked), listed)
 	if v.word&ended != 0 {
-		v.check(listed == 0, "%d runners outlive the executor", listed)
+		v.check(listed+guests == 0, "%d runners outlive the executor", listed+guests)
 	}
 }
 
@@ -242,6 +248,7 @@ func (v *validator) injector() {
 	v.check(q.held.Load() == 0 && q.groups.waiting() == 0, "groups hold back %d tasks, and %d callers wait for them (G1)", q.held.Load(), q.groups.waiting())
 	v.check(q.drains == 0, "%d entries of strands are queued", q.drains)
 	v.check(q.yields.len == 0 && q.yields.first == nil, "%d yielded runners are queued", q.yields.len)
+	v.check(q.seats == 0, "%d guests are queued", q.seats)
 	v.check(q.dead.Load() == 0, "%d entries count as dead", q.dead.Load())
 	v.check(q.waiters.first == nil && q.waiters.last == nil && q.waiters.len == 0 && q.waiters.inTask == 0,
 		"%d submitters wait, %d of them tasks", q.waiters.len, q.waiters.inTask)
@@ -341,3 +348,10 @@ func WithoutThreads() Option { return option(func(c *config) { c.blind = true })
 
 // WithLiveness is an Option for tests: how long nothing may move before busy processors are no reason any more.
 func WithLiveness(d time.Duration) Option { return option(func(c *config) { c.liveness = d }) }
+
+// Runners returns how many runner goroutines e has.
+func Runners(e *Executor) int {
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	return e.idle.live
+}

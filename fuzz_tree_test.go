@@ -121,6 +121,7 @@ const (
 	stepLeak // the context goes to a goroutine, which uses it
 	stepMisuse
 	stepStats
+	stepDo
 	steps
 )
 
@@ -324,6 +325,13 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 			pause(s.arg)
 			x.run(ctx, self, w, s.body)
 		})
+	case stepDo:
+		if w.inTask { // part of the task
+			_ = e.Do(vary(ctx, s.arg), func(ctx context.Context) error {
+				x.run(ctx, self, w, s.body)
+				return nil
+			})
+		}
 	case stepOnThread:
 		OnThread(vary(ctx, s.arg), func() { x.run(ctx, self, where{doomed: w.doomed}, calm(s.body)) })
 	case stepBulkhead:

@@ -23,8 +23,9 @@ func learnRuntime() {
 }
 
 // isCurrent reports whether the calling goroutine is r's. It is false everywhere if the fast number
-// can not be trusted: then tasks are never pushed locally, and the slow paths read a stack trace.
-func (r *runner) isCurrent() bool { return goid.Is(r.goid) }
+// can not be trusted: then tasks are never pushed locally, and the slow paths read a stack trace. While the goroutine
+// is a guest of another executor it is that one's (H1).
+func (r *runner) isCurrent() bool { return goid.Is(r.goid.Load()) && r.cover == nil }
 
 // stranger reports whether the calling goroutine is in another bubble of testing/synctest than e, or only one of the
 // two is in one. r is the caller's runner, of whatever executor, or nil: then it takes some 40 ns.
@@ -67,23 +68,25 @@ type runnerTable [64]struct {
 
 var runners runnerTable
 
-func (t *runnerTable) add(r *runner) {
-	shard := &t[uint64(r.goid)%uint64(len(t))]
+func (t *runnerTable) add(r *runner)    { t.swap(r.goid.Load(), r) }
+func (t *runnerTable) remove(r *runner) { t.swap(r.goid.Load(), nil) }
+
+// swap makes r the runner of a goroutine, or nobody if it is nil, and returns who was it before.
+func (t *runnerTable) swap(id int64, r *runner) (before *runner) {
+	shard := &t[uint64(id)%uint64(len(t))]
 	shard.mu.Lock()
 	if shard.runners == nil {
 		shard.runners = make(map[int64]*runner)
 	}
-	shard.runners[r.goid] = r
+	before = shard.runners[id]
+	if r != nil {
+		shard.runners[id] = r
+	} else {
+		delete(shard.runners, id)
+	}
 	shard.len.Store(int32(len(shard.runners)))
 	shard.mu.Unlock()
-}
-
-func (t *runnerTable) remove(r *runner) {
-	shard := &t[uint64(r.goid)%uint64(len(t))]
-	shard.mu.Lock()
-	delete(shard.runners, r.goid)
-	shard.len.Store(int32(len(shard.runners)))
-	shard.mu.Unlock()
+	return before
 }
 
 // currentRunner returns the runner that the calling goroutine is, or nil. ctx, which may be nil, only
@@ -95,6 +98,9 @@ func currentRunner(ctx context.Context) *runner {
 		}
 	}
 	id := goid.ID()
+	if r := guests.find(id); r != nil {
+		return r
+	}
 	shard := &runners[uint64(id)%uint64(len(runners))]
 	if shard.len.Load() == 0 {
 		return nil

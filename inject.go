@@ -39,6 +39,7 @@ type injector struct {
 	submitted uint64           // tasks accepted here
 	until     uint64           // how many more until due
 	delay     delaying         // WithQueueDelay, or nil
+	seats     int              // entries of guests that wait for a slot
 	drains    int              // entries of strands in the queue: outside of the bound too
 	moved     uint64           // counts freed places; a queue that stands still does not change it
 	stood     uint64           // moved, plus one, when the keeper last saw the queue stand still
@@ -175,6 +176,9 @@ func (q *injector) occupy(en entry) {
 func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did taken) {
 	q.mu.Lock()
 	n := min(most, max(minBatch, q.queue.len/share+1), q.queue.len)
+	if q.seats > 0 { // the entries of guests keep their turn and never enter a deque
+		n = min(n, 1)
+	}
 	freed := n
 	if q.returned.len > 0 || q.yields.len > 0 {
 		first, n, freed, ok = q.takeApart(n)
@@ -190,6 +194,9 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 		first = q.queue.pop()
 		if q.drains > 0 {
 			freed += q.vacate(first) - 1
+		}
+		if q.seats > 0 && first.alone() {
+			q.seats--
 		}
 	}
 	rest := n - 1
@@ -302,11 +309,19 @@ func (q *injector) push(en entry) {
 func (q *injector) grant(en entry) {
 	q.count()
 	q.push(en)
+	if en.alone() {
+		q.seats++
+	}
 }
 
-// count counts an accepted task. Caller holds mu.
+// count counts an accepted task with a place. Caller holds mu.
 func (q *injector) count() {
 	q.used++
+	q.note()
+}
+
+// note counts an accepted task. Caller holds mu.
+func (q *injector) note() {
 	q.submitted++
 	if q.until--; q.until == 0 {
 		q.until = q.sampling
@@ -345,6 +360,9 @@ func (q *injector) sweep() bool {
 			return true
 		}
 		q.used--
+		if en.alone() {
+			q.seats--
+		}
 		return false
 	}
 	q.queue.filter(keep)
@@ -358,7 +376,7 @@ func (q *injector) purge() {
 	for _, f := range []*fifo{&q.queue, &q.returned} {
 		f.filter(func(en entry) bool { return !q.discards(en) && !en.drains() })
 	}
-	q.drains = 0
+	q.drains, q.seats = 0, 0
 	q.used = q.queue.len + q.returned.len
 	q.unlock()
 	q.trim()

@@ -22,6 +22,7 @@ type origin struct {
 	plain  bool            // parent is known not to stem from a task, nor to be traced
 	drain  bool            // job is a strand
 	firing bool            // of a timer: WithQueueDelay does not refuse it
+	lone   bool            // job is a guest that waits for a slot: it never enters a deque
 	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
 }
 
@@ -46,6 +47,9 @@ func (en entry) dead() bool { return en.fn == nil && en.of.job.dead() }
 
 // drains reports whether en is the entry of a strand: it takes no place in the bound.
 func (en entry) drains() bool { return en.fn == nil && en.of.drain }
+
+// alone reports whether en is the entry of a guest.
+func (en entry) alone() bool { return en.fn == nil && en.of.lone }
 
 // drop ends the task without running it. It reports false if the task insists on running.
 func (en entry) drop(e *Executor, err error) bool {

@@ -261,6 +261,7 @@ func (e *Executor) stop() {
 			queued = append(queued, en)
 		}
 	}
+	q.seats = 0
 	q.unlock()
 	for _, en := range queued {
 		if keep(en) {
@@ -351,6 +352,7 @@ func (e *Executor) finish() {
 		e.inject.empty(&s.deque)
 	}
 	e.inject.purge()
+	e.guests.clear()
 	e.sizer.reader.Close()
 	e.ledger.close(e)
 	e.life.mu.Lock()

@@ -180,7 +180,7 @@ func (o *observer) traceStacks(now time.Time, stuck []*held) {
 	all := string(buf[:runtime.Stack(buf, true)])
 	for _, at := range stuck {
 		was := o.seen[at.r]
-		stack := stackIn(all, at.r.goid)
+		stack := stackIn(all, at.r.goid.Load())
 		if at.r.count.progress() != was.progress { // it has moved meanwhile: the stack is another task's
 			continue
 		}

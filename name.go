@@ -106,6 +106,9 @@ func (e *Executor) taskNameOf(parent context.Context) *taskName {
 // rename makes n the name of what runs on r, and sets the profiler labels.
 func (r *runner) rename(n *taskName) {
 	r.name.Store(n)
+	if r.guest {
+		return // its labels are the caller's
+	}
 	labels := r.e.labels
 	if n != nil {
 		labels = n.labels

@@ -93,7 +93,7 @@ func pacing(t *testing.T) *runner {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
 	r := newRunner(e)
-	r.goid = goid.ID()
+	r.goid.Store(goid.ID())
 	return r
 }
 

@@ -242,6 +242,10 @@ func (e *Executor) hasWork() bool {
 // then holds as a searcher. It reports false when the runner is to end.
 func (r *runner) park(search bool) bool {
 	e := r.e
+	if r.away {
+		r.away = false
+		return r.sleep(r.timed)
+	}
 	r.forget()
 	e.inject.forget()
 	if e.inject.bulky.Load() { // not at once: the next burst would have to allocate it again

@@ -165,6 +165,25 @@ func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 	}
 }
 
+// endPanicking is end for a panic that must not be recovered.
+func (p *probe) endPanicking(ctx context.Context) {
+	if p.measured {
+		p.e.ran(ctx, time.Since(epoch)-p.started, false, nil)
+	}
+	if !p.traced && p.task == nil {
+		return
+	}
+	ctx.(*taskContext).r.probe.Store(p.outer)
+	if p.task != nil {
+		p.region.End()
+		p.task.End()
+	}
+	if p.traced {
+		p.fail("panic", "panic")
+		p.span.End()
+	}
+}
+
 // The wrappings, one for each kind of task. A nil probe wraps nothing.
 
 func (p *probe) bare(fn func(context.Context)) func(context.Context) {

@@ -46,6 +46,13 @@ func misuses() []misuse {
 	return []misuse{
 		{"Go nil ctx", false, func(_ C, e E) error { return e.Go(noCtx, fn) }},
 		{"Go nil fn", false, func(c C, e E) error { return e.Go(c, nil) }},
+		{"Do nil ctx", false, func(_ C, e E) error { return e.Do(noCtx, ok) }},
+		{"Do nil fn", false, func(c C, e E) error { return e.Do(c, nil) }},
+		{"Do nil executor", false, func(c C, e E) error { return noExec.Do(c, ok) }},
+		{"Do zero executor", false, func(c C, e E) error { return zero().Do(c, ok) }},
+		{"TryDo nil ctx", false, func(_ C, e E) error { return e.TryDo(noCtx, ok) }},
+		{"TryDo nil fn", false, func(c C, e E) error { return e.TryDo(c, nil) }},
+		{"TryDo nil executor", false, func(c C, e E) error { return noExec.TryDo(c, ok) }},
 		{"Go nil executor", false, func(c C, e E) error { return noExec.Go(c, fn) }},
 		{"TryGo nil ctx", false, func(_ C, e E) error { return e.TryGo(noCtx, fn) }},
 		{"TryGo nil fn", false, func(c C, e E) error { return e.TryGo(c, nil) }},

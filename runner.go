@@ -13,13 +13,19 @@ import (
 // runner is a goroutine that executes tasks while it holds a slot.
 type runner struct {
 	e     *Executor
-	goid  int64      // written once, before any task sees the runner
-	token chan *slot // one place: a slot for a runner that is parked or has yielded; nil: it ends
+	goid  atomic.Int64 // of its goroutine, written before any task sees the runner; a guest's changes, and is 0 between two
+	token chan *slot   // one place: a slot for a runner that is parked or has yielded; nil: it ends
 
 	// The runner's own, plain.
-	slot      *slot  // its copy of held, for all that a task does: see "Who has a slot" in ARCHITECTURE.md
-	done      bool   // the loop ended by itself
-	tasks     uint32 // tasks so far; the labels are reset after each 64
+	slot      *slot   // its copy of held, for all that a task does: see "Who has a slot" in ARCHITECTURE.md
+	done      bool    // the loop ended by itself
+	away      bool    // it is listed as parked already: a guest has its slot
+	timed     bool    // and it is to wait no longer than the keep-alive
+	guest     bool    // it is a goroutine that called Do, for that time
+	last      int64   // the goroutine that was the last guest with this record
+	below     *runner // what the goroutine is beside that: a runner of another executor, whose task called Do
+	cover     *runner // the guest that the goroutine is now, instead
+	tasks     uint32  // tasks so far; the labels are reset after each 64
 	picks     picks
 	batches   batches
 	processor processor
@@ -136,7 +142,7 @@ func newRunner(e *Executor) *runner {
 func (r *runner) main(s *slot) {
 	e := r.e
 	pprof.SetGoroutineLabels(e.labels) // first of all: the starter may have carried foreign ones
-	r.goid = goid.ID()
+	r.goid.Store(goid.ID())
 	r.picks.fair = fairness
 	runners.add(r)
 	e.registry.add(r)

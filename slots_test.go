@@ -56,7 +56,7 @@ func TestSlots_ResizingLeavesSleepersAlone(t *testing.T) {
 	}
 	require.Len(t, parkedRunners(e), 2)
 	for _, r := range parkedRunners(e) {
-		require.Equal(t, 1, strings.Count(stackOf(r.goid), ".(*runner).park("))
+		require.Equal(t, 1, strings.Count(stackOf(r.goid.Load()), ".(*runner).park("))
 	}
 	require.NoError(t, e.Resize(1))
 	e.thin() // the hour is over

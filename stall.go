@@ -247,7 +247,7 @@ func (k *keeper) confirm(s *sight, d decision) (decision, []*runner) {
 	var waiting, calling []*runner
 	stacks := dump()
 	for _, r := range k.stuck {
-		switch certainty := certaintyOf(stackIn(stacks, r.goid)); {
+		switch certainty := certaintyOf(stackIn(stacks, r.goid.Load())); {
 		case r.count.progress() != r.seen.progress:
 		case certainty == waits:
 			waiting = append(waiting, r)

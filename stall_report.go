@@ -74,7 +74,7 @@ func (k *keeper) report(s *sight, short bool) {
 			e.group.Done()
 			return
 		}
-		if stack := stackOf(oldest.goid); oldest.count.progress() == progress {
+		if stack := stackOf(oldest.goid.Load()); oldest.count.progress() == progress {
 			info.Stack = stack
 			info.Reason = reasonOf(stack, info.Reason)
 			e.events.stalled(task, &info)

@@ -142,7 +142,7 @@ type wrong struct {
 
 // note counts a task that ends on r, which has a name, before it is counted as ended: so the figures are exact at rest.
 func (n *taskName) note(r *runner) {
-	c := &n.figures.counts[uint64(r.goid)%figureShards]
+	c := &n.figures.counts[uint64(r.goid.Load())%figureShards]
 	c.ended.Add(1)
 	if w := r.stack.wrong; w != nil {
 		r.stack.wrong = nil

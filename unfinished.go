@@ -82,7 +82,7 @@ func (e *Executor) unfinished() *UnfinishedError {
 		since := e.life.seen[r].since
 		e.life.mu.Unlock()
 		info := TaskInfo{Name: r.taskName(), Age: now - since, Blocking: r.word.Load()&phaseMask != phaseRunning}
-		stack, found := stacks[r.goid]
+		stack, found := stacks[r.goid.Load()]
 		tasks := tasksOn(stack)
 		switch {
 		case len(tasks) > 0:
@@ -102,11 +102,11 @@ func (e *Executor) unfinished() *UnfinishedError {
 	return u
 }
 
-// busy reports whether r is not parked.
+// busy reports whether r is not parked, nor a record that no guest uses.
 func (e *Executor) busy(r *runner) bool {
 	e.idle.mu.Lock()
 	defer e.idle.mu.Unlock()
-	return r.list != &e.idle.parked
+	return r.list != &e.idle.parked && r.goid.Load() != 0
 }
 
 // all returns the runners.
