@@ -19,6 +19,9 @@ const waitsInside = "a task that waits for its children keeps its worker, so tha
 // pools are the contenders to which that applies.
 var pools = []string{"channel", "ants", "pond", "conc", "workerpool", "gopool", "semaphore"}
 
+// forkWith is the executor with ForkWith instead of Fork.
+const forkWith = contend.Executor + "-with"
+
 // inExecutor measures fn as a task of a fresh executor, and checks its result.
 func inExecutor[T comparable](m *meter.Meter, want T, fn func(context.Context) T) error {
 	p, err := contend.OpenExecutor(executor.WithSlots(m.Slots))
@@ -70,6 +73,10 @@ func fib() Row {
 				want := forks(m)
 				return inExecutor(m, want, func(ctx context.Context) int { return fibForked(ctx, m.N) })
 			}},
+			{Name: forkWith, Run: func(m *meter.Meter) error {
+				want := forks(m)
+				return inExecutor(m, want, func(ctx context.Context) int { return fibWith(ctx, m.N) })
+			}},
 			{Name: "go", Run: func(m *meter.Meter) error {
 				want := forks(m)
 				return measured(m, want, func() int { return fibGo(m.N) })
@@ -83,8 +90,11 @@ func fib() Row {
 				return measured(m, want, func() int { return work.Fib(m.N) })
 			}},
 		}, skipped(waitsInside, pools...)),
-		Goals: []Goal{atMost(45), atMostTimes(1.0/9, "go"), {Unit: meter.AllocsPerOp, AtMost: 1.01}},
-		Note: "`go` is a goroutine and a WaitGroup for one half, `errgroup` a new group without a limit; " +
+		Goals: []Goal{
+			atMost(45), atMostTimes(1.0/9, "go"), {Unit: meter.AllocsPerOp, AtMost: 1.01},
+			atMostTimes(0.63, contend.Executor).of(forkWith), noAllocs().of(forkWith),
+		},
+		Note: "`executor-with` is ForkWith, which needs no closure; `go` is a goroutine and a WaitGroup for one half, `errgroup` a new group without a limit; " +
 			"`serial` is the recursive function alone, whose nanosecond a real program would not cut into tasks.",
 		Elsewhere: "rayon 7-11 ns, ForkJoinPool 14-27, oneTBB 45-60, tokio spawn 225",
 		Plot:      true,
@@ -97,6 +107,15 @@ func fibForked(ctx context.Context, n int) int {
 	}
 	half := executor.Fork(ctx, func(ctx context.Context) int { return fibForked(ctx, n-1) })
 	rest := fibForked(ctx, n-2)
+	return half.Join(ctx) + rest
+}
+
+func fibWith(ctx context.Context, n int) int {
+	if n < 2 {
+		return n
+	}
+	half := executor.ForkWith(ctx, fibWith, n-1)
+	rest := fibWith(ctx, n-2)
 	return half.Join(ctx) + rest
 }
 

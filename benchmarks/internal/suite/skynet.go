@@ -29,6 +29,10 @@ func skynet() Row {
 				want := prepare(m)
 				return inExecutor(m, want, func(ctx context.Context) int { return skynetForked(ctx, 0, m.N) })
 			}},
+			{Name: forkWith, Run: func(m *meter.Meter) error {
+				want := prepare(m)
+				return inExecutor(m, want, func(ctx context.Context) int { return skynetWith(ctx, skynetPart{0, m.N}) })
+			}},
 			{Name: "go", Run: func(m *meter.Meter) error {
 				want := prepare(m)
 				return measured(m, want, func() int { return skynetGo(0, m.N) })
@@ -42,7 +46,7 @@ func skynet() Row {
 				})
 			}},
 		}, skipped(waitsInside, pools...)),
-		Goals:     []Goal{atMost(45)},
+		Goals:     []Goal{atMost(45), atMost(40).of(forkWith)},
 		Note:      "`go-channels` is the benchmark as it was first written for Go, `go` the same with WaitGroups.",
 		Elsewhere: "rayon par_iter 6 ns, ForkJoinPool 10-22, oneTBB 20-45, rayon scope 30-40, tokio 600",
 		Plot:      true,
@@ -61,6 +65,24 @@ func skynetForked(ctx context.Context, first, size int) int {
 		forked[i] = executor.Fork(ctx, func(ctx context.Context) int {
 			return skynetForked(ctx, first+i*below, below)
 		})
+	}
+	sum := 0
+	for i := len(forked) - 1; i >= 0; i-- {
+		sum += forked[i].Join(ctx)
+	}
+	return sum
+}
+
+type skynetPart struct{ first, size int }
+
+func skynetWith(ctx context.Context, p skynetPart) int {
+	if p.size == 1 {
+		return p.first
+	}
+	var forked [skynetFan]executor.Forked[int]
+	below := p.size / skynetFan
+	for i := range forked {
+		forked[i] = executor.ForkWith(ctx, skynetWith, skynetPart{p.first + i*below, below})
 	}
 	sum := 0
 	for i := len(forked) - 1; i >= 0; i-- {

@@ -142,6 +142,23 @@ func pingPong() Row {
 		}
 		return nil
 	}}
+	do := Entry{Name: "executor-do", Run: func(m *meter.Meter) error {
+		p, err := contend.OpenExecutor(executor.WithSlots(m.Slots))
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		bg := context.Background()
+		none := func(context.Context) error { return nil }
+		m.Start()
+		defer m.Stop()
+		for range m.N {
+			if err := p.E.Do(bg, none); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
 	entries := entriesFor(contend.All(), answer)
 	return Row{
 		Group:    "PingPong",
@@ -149,9 +166,13 @@ func pingPong() Row {
 		Title:    "submit one task and wait for it",
 		Op:       "round trip",
 		Size:     300_000, QuickSize: 30_000,
-		Entries:   append([]Entry{entries[0], future}, entries[1:]...),
-		Goals:     []Goal{atMostTimes(1.05, "channel")},
-		Note:      "The answer comes on a channel, for all alike; `executor-future` is Submit and Wait.",
+		Entries: append([]Entry{entries[0], future, do}, entries[1:]...),
+		Goals: []Goal{
+			atMostTimes(1.2, "channel"), atMostTimes(1.6, "channel").of("executor-future"),
+			atMostTimes(0.4, "channel").of("executor-do"), noAllocs().of("executor-do"),
+		},
+		Note: "The answer comes on a channel, for all alike; `executor-future` is Submit and Wait, `executor-do` is Do, " +
+			"which runs the function on the caller's goroutine.",
 		Elsewhere: "4 to 60 µs",
 		Plot:      true,
 	}
