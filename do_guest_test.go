@@ -155,6 +155,7 @@ func TestDo_KeepsNothing(t *testing.T) {
 
 // Mutants: the figures of a name miss guests; a panic counts as Goexit there.
 func TestDo_CountsForItsName(t *testing.T) {
+	executor.KeepApart("guest")
 	e := bare(t, 1)
 	ctx := executor.WithTaskName(bg, "guest")
 	require.NoError(t, e.Do(ctx, func(context.Context) error { return nil }))

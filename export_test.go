@@ -19,6 +19,9 @@ var raceDetector = func() bool {
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }()
 
+// KeepApart makes sure that figures of a name are kept apart, whatever other tests have used.
+var KeepApart = keepApart
+
 // NameOf returns the name that an executor has got.
 func NameOf(e *Executor) string { return e.name }
 
