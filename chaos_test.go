@@ -33,13 +33,8 @@ func harassAtRandom(e *Executor, stop <-chan struct{}) {
 	rng := rand.New(rand.NewPCG(chaos.Seed, 1))
 	repeat(stop, 50*time.Microsecond, func() {
 		switch rng.IntN(6) {
-		case 0, 1: // as a resize does
-			e.idle.mu.Lock()
-			r := e.idle.parked.pop()
-			e.idle.mu.Unlock()
-			if r != nil {
-				r.token <- nil
-			}
+		case 0, 1: // as the keeper does after a resize
+			e.thin()
 		case 2, 3: // as a blocked task does
 			lent := 0
 			for range 1 + rng.IntN(8) {

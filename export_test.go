@@ -19,6 +19,9 @@ var raceDetector = func() bool {
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }()
 
+// RaceDetector is raceDetector, for tests outside of the package.
+var RaceDetector = raceDetector
+
 // KeepApart makes sure that figures of a name are kept apart, whatever other tests have used.
 var KeepApart = keepApart
 

@@ -250,6 +250,37 @@ func TestPromise12_AnotherTaskWaitsAtTheBoundWithItsSlotLent(t *testing.T) {
 	}
 }
 
+// Two tasks wait at the bound inside Blocking, with no spare left for the second one: they run what is queued themselves. Chaos
+// programs stood still here.
+func TestPromise12_InsideBlockingTasksAtTheBoundHelp(t *testing.T) {
+	e := spared(t, 1, 1)
+	var ran atomic.Int64
+	in := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+	var futures []*executor.Future[int]
+	for i := range in {
+		f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+			g := e.NewGroup(ctx)
+			g.SetLimit(1)
+			g.SetBacklog(0)
+			executor.Blocking(ctx, func() {
+				close(in[i])
+				<-in[1-i]
+				for range 3 {
+					g.Go(func(context.Context) error { ran.Add(1); return nil })
+				}
+			})
+			return 0, g.Wait()
+		})
+		require.NoError(t, err)
+		futures = append(futures, f)
+	}
+	for _, f := range futures {
+		require.NoError(t, result(t, f))
+	}
+	require.EqualValues(t, 6, ran.Load())
+	quiet(t, e)
+}
+
 // Two executors whose tasks add to each other's groups. Mutant: a task keeps its slot while it waits at the bound of
 // another executor's group.
 func TestPromise12_ATaskOfAnotherExecutorWaitsAtTheBound(t *testing.T) {

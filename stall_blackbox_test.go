@@ -440,6 +440,9 @@ func TestStall_ReportsAtMostOnceASecond(t *testing.T) {
 		time.Sleep(10*time.Second + 500*time.Millisecond)
 		close(release)
 		require.NoError(t, e.Shutdown(context.Background()))
+		synctest.Wait() // Shutdown does not wait for the handler
+		mu.Lock()
+		defer mu.Unlock()
 		require.GreaterOrEqual(t, len(at), 8)
 		for i := range len(at) - 1 {
 			require.GreaterOrEqual(t, at[i+1].Sub(at[i]), time.Second)

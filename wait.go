@@ -84,7 +84,7 @@ func (r *runner) bury() {
 // buryBelow accounts for a dead entry that is not at the tail of the own deque: further down, perhaps, and then
 // children that are taken back have to look for it.
 func (r *runner) buryBelow() {
-	if r.slot != nil {
+	if r.slot != nil && r.block.nested == 0 { // inside Blocking the slot may be somebody else's by now
 		r.slot.buried = true
 	}
 	r.e.bury()

@@ -164,8 +164,9 @@ func TestATransactionNeverWaitsForAPlace(t *testing.T) {
 
 func TestDriver_OpensAsTheOneBelow(t *testing.T) {
 	f := &fake{log: &log{}, conn: "full", stmt: "bare", rows: "bare"}
-	sql.Register("execsql-test", Driver(f))
-	db, err := sql.Open("execsql-test", "name")
+	name := fmt.Sprintf("execsql-test-%p", f) // a name can be used once in a process, and the test may run again
+	sql.Register(name, Driver(f))
+	db, err := sql.Open(name, "name")
 	require.NoError(t, err)
 	require.NoError(t, db.Ping())
 	conn, err := db.Conn(t.Context())
