@@ -453,7 +453,7 @@ func TestKeyed_ACircleForRoomIsBroken(t *testing.T) {
 	require.EqualValues(t, 1, selfWaits.Load(), "only one is told, the other gets room then")
 }
 
-// Submissions race Shutdown and Close: each is refused, or ends once. Fails if enroll looks for the end before it counts.
+// Submissions race Shutdown and Close: each is refused, or ends once.
 func TestSerial_RacesTheEnd(t *testing.T) {
 	for round := range scaled(60) + 10 {
 		e, err := executor.New(executor.WithSlots(2), executor.WithQueueLimit(4))

@@ -26,8 +26,8 @@ func inBubble(t *testing.T, test func(t *testing.T, e *executor.Executor, since 
 	})
 }
 
-// Timers fire at their time, those of the same time in the order in which they were set. Mutants: a heap that does not
-// move a timer up when another is removed; arm that does not look for an earlier time; before without order.
+// Timers fire at their time, those of the same time in the order in which they were set. Mutant: before
+// without order.
 func TestTimer_AfterFiresInOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *executor.Executor, since func() time.Duration) {
 		var fired []int

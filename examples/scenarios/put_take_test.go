@@ -7,13 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// One of four workers works before; in the time of the executor there is also what the monitor needs to be sure.
+// One of four workers works before; in the time of the executor there is also what the monitor needs to be sure: with as many
+// goroutines at work as tasks that stand still, it can not tell them apart.
 func TestPutTake_TheWaitingKeepNobodyFromWorking(t *testing.T) {
 	o := try(t, putTake, 0.3)
 	before := o.before.get(t, putTakeBusy)
 	require.Less(t, before, 0.4)
 	require.Greater(t, o.after.get(t, putTakeMarked), 2*before)
-	require.Greater(t, o.after.get(t, putTakeBusy), 1.5*before)
+	require.Greater(t, o.after.get(t, putTakeBusy), 1.2*before)
 	require.LessOrEqual(t, o.after.get(t, putTakeWaiting), o.after.get(t, putTakeBound))
 
 	report, ok := o.after.values.get(putTakeBeyond)

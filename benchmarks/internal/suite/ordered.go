@@ -112,7 +112,7 @@ func orderedMemory() Row {
 			}},
 		},
 		Goals: []Goal{atMostTimes(0.05, perKey)},
-		Note: "The pool's own memory and that of the `Keyed` are included, which is 40 bytes a key. " +
+		Note: "The pool's own memory and that of the `Keyed` are included. " +
 			"A key without tasks costs nothing in a `Keyed`, and the same as before by hand.",
 	}
 }
