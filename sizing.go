@@ -344,10 +344,12 @@ func (e *Executor) shrink(n int) {
 	}
 }
 
-// dropSlot removes a slot that nobody holds and whose deque is empty. Caller holds idle.mu.
+// dropSlot removes a slot that nobody holds and whose deque is empty. The holders of the others may all block by now, so
+// somebody has to look at them (W1). Caller holds idle.mu, and calls notify afterwards if there is work.
 func (e *Executor) dropSlot(s *slot) {
 	slots := slices.Clone(e.idle.slots)
 	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
+	e.word.Or(lent)
 	if s.loan != nil {
 		e.idle.lent--
 	}

@@ -34,7 +34,7 @@ func TestTimer_AfterFiresInOrder(t *testing.T) {
 		var timers []*executor.Timer
 		const n = 200
 		for i := range n {
-			d := time.Duration(i*37%50) * time.Second
+			d := time.Duration(1+i*37%50) * time.Second
 			timer, err := e.After(context.Background(), d, func(context.Context) {
 				if since() != d {
 					t.Errorf("timer %d of %v fires after %v", i, d, since())
