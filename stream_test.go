@@ -173,7 +173,7 @@ func leave(ctx context.Context, e *executor.Executor, stream streamFunc, way str
 		running.Add(1)
 		defer running.Add(-1)
 		started.Add(1)
-		if i > 0 || wait || way == "panic of seq" || way == "Goexit of seq" { // ends only when it is canceled
+		if i > 0 && i < 3 || wait || way == "panic of seq" || way == "Goexit of seq" { // ends only when it is canceled
 			if wait {
 				cancel(errCause)
 			}
@@ -184,7 +184,7 @@ func leave(ctx context.Context, e *executor.Executor, stream streamFunc, way str
 	var got error
 	results, after := 0, -1
 	ended := make(chan any, 1)
-	loop := func() {
+	loop := func(ctx context.Context) {
 		returned := false
 		defer func() {
 			value := recover()
@@ -216,9 +216,8 @@ func leave(ctx context.Context, e *executor.Executor, stream streamFunc, way str
 				ended <- nil
 				return nil // nobody else could run that task
 			}
-			f, err := executor.Submit(ctx, r, func(c context.Context) (int, error) {
-				ctx = c
-				loop()
+			f, err := executor.Submit(ctx, r, func(ctx context.Context) (int, error) {
+				loop(ctx)
 				return 0, nil
 			})
 			if err != nil {
@@ -227,11 +226,11 @@ func leave(ctx context.Context, e *executor.Executor, stream streamFunc, way str
 			executor.Blocking(ctx, func() { <-f.Done() })
 		} else {
 			done := make(chan struct{})
-			go func() { defer close(done); loop() }()
+			go func() { defer close(done); loop(ctx) }()
 			<-done
 		}
 	} else {
-		loop()
+		loop(ctx)
 	}
 	value := <-ended
 	switch way {
