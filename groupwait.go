@@ -75,9 +75,6 @@ func (g *Group) waitOnce(caller, r *runner, rd *round, parked *bool) (over bool)
 func (g *Group) waitAtBound(caller *runner, w *waiter, rd *round) error {
 	r := g.e.own(caller)
 	for {
-		if r != nil && r.block.nested > 0 && g.help(r, rd) { // inside Blocking nobody is told that no spare takes the slot
-			continue
-		}
 		wait := groupWait{ready: w.ready, done: rd.ctx.Done(), closed: g.e.inject.refusing(w.own)}
 		if r != nil {
 			g.mu.Lock()
