@@ -1,6 +1,10 @@
 package executor
 
-import "context"
+import (
+	"context"
+	"runtime"
+	"time"
+)
 
 // Budgets. As a rule the keeper, not the task, reads the clock: when a task has run for its budget while
 // others wait, the keeper writes the runner's progress count into the runner's flag (plus one, so that zero
@@ -135,4 +139,119 @@ func (e *Executor) othersWait(own *slot) bool {
 		return true
 	}
 	return e.word.Load()&(searchingMask|freeMask) == 0 && e.hasWork()
+}
+
+// Letting other goroutines have the processor. A runner that always finds a task never enters Go's scheduler.
+// Where there are as many slots as processors, those who wait for results, for timers and for room in the queue
+// would get a processor only when the runtime preempts a runner, which takes it 10 to 20 ms. So runners give
+// theirs up now and then: docs/decisions/0011-the-processor-goes-round.md.
+
+const (
+	// minTurn and maxTurn are how long a runner keeps the processor from others at a stretch, as far as the
+	// length of tasks allows. Giving it up costs about 200 ns if nobody wants it. In between it is as long as the
+	// runner has waited for its turn, so that it gets about as much as goroutines which compute until the runtime
+	// preempts them, after 10 ms.
+	minTurn = time.Millisecond
+	maxTurn = 10 * time.Millisecond
+
+	// paceTime is about how often a Checkpoint reads the clock while no slot is free, and maxPace how many
+	// there may be from one time to the next.
+	paceTime = 100 * time.Microsecond
+	maxPace  = 64
+)
+
+// crowded reports whether runners may have all processors: every slot is in use, and there are as many.
+func (e *Executor) crowded() bool {
+	return freeSlots(e.word.Load()) == 0 && e.slotCount() >= runtime.GOMAXPROCS(0)
+}
+
+// turn is how long a runner has the processor.
+type turn struct {
+	length time.Duration // of the next one
+	ends   time.Duration // of this one, since epoch; unread: it begins when the clock is read next
+	over   bool          // between two tasks others get the processor
+	woke   bool          // submitters, since they last got it
+	low    bool          // the queue, when something was taken from it last
+}
+
+// isOver reports whether the turn has ended at a time since epoch.
+func (t *turn) isOver(now time.Duration) bool {
+	if t.ends == unread {
+		t.ends = now + t.length
+	}
+	return now >= t.ends
+}
+
+// giveWay lets others have the processor between two tasks, if the turn is over, or if the runner has woken
+// submitters and has nothing to do beside a queue that runs low: they can fill it before it is empty and all
+// runners park. Nobody counts on the runner as a searcher there (P1).
+func (r *runner) giveWay() {
+	if t := &r.processor.turn; t.over || t.woke && r.slot.len() == 0 {
+		t.over, t.woke = false, false
+		r.passOn(time.Since(epoch))
+	}
+}
+
+// shareProcessor is giveWay inside a task that reads the clock. It takes and returns the time since epoch.
+func (r *runner) shareProcessor(now time.Duration) time.Duration {
+	if !r.processor.turn.isOver(now) {
+		return now
+	}
+	return r.passOn(now)
+}
+
+// passOn lets other goroutines run, where they may have to wait for that. The next turn is as long as it took.
+func (r *runner) passOn(now time.Duration) (back time.Duration) {
+	t := &r.processor.turn
+	if !r.e.crowded() {
+		t.ends = now + minTurn
+		return now
+	}
+	runtime.Gosched()
+	back = time.Since(epoch)
+	t.length = min(max(minTurn, back-now), maxTurn)
+	t.ends = back + t.length
+	if r.batches.at != 0 && r.batches.at != unread { // the tasks did not take that long
+		r.batches.at += back - now
+	}
+	if r.picks.fairAt != 0 {
+		r.picks.fairAt += back - now
+	}
+	return back
+}
+
+// pacer is what a runner knows about the task that it runs from its Checkpoints.
+type pacer struct {
+	task          uint32        // which of the runner's tasks that is
+	calls, period int           // Checkpoints since the clock was read, and how many there are to be
+	readAt        time.Duration // when that was, since epoch
+	slice         uint64        // the runner's progress at that time
+	since         time.Duration // since when, as far as seen here, the task has had its slot
+}
+
+// pace is what a Checkpoint does while no slot is free, or when the keeper's flag was set. It may give up the
+// processor, and the slot if the task's budget is spent: the keeper, whose timer waits for a processor like
+// everybody else, may be late.
+func (r *runner) pace() {
+	p := &r.processor.pacer
+	if p.task != r.tasks { // another may call it less often
+		p.task, p.period = r.tasks, 0
+	}
+	if p.calls++; p.calls < p.period {
+		return
+	}
+	p.calls = 0
+	now := time.Since(epoch)
+	took := max(1, now-p.readAt)
+	p.period = int(min(maxPace, paceTime*time.Duration(p.period+1)/took))
+	if slice := r.count.progress() + r.word.Load()/oneEpoch; slice != p.slice {
+		p.slice, p.since = slice, now
+	}
+	if budget := r.e.cfg.budget; now-p.since >= budget {
+		if r.spend() {
+			return
+		}
+		p.since = now - budget + minTurn // nobody waits, or no spare is left: not again at once
+	}
+	p.readAt = r.shareProcessor(now)
 }

@@ -75,74 +75,6 @@ func (q *injector) turn(filled bool) {
 	}
 }
 
-// offer is the fast path of a submitter from outside: it accepts the task if nothing is in the way.
-func (q *injector) offer(en entry) bool {
-	q.mu.Lock()
-	if q.closed || q.used >= q.limit || q.waiters.len > 0 {
-		q.mu.Unlock()
-		return false
-	}
-	q.count()
-	q.queue.push(en)
-	q.unlock()
-	return true
-}
-
-// accept takes a place within the bound and queues en. It reports false when there is no room, which is also
-// the case when others wait already. Caller holds mu.
-func (q *injector) accept(en entry) bool {
-	if q.waiters.len > 0 || q.used >= q.limit && !q.sweep() {
-		return false
-	}
-	q.grant(en)
-	return true
-}
-
-// acceptOver is accept for a child whose task can not wait any longer: up to twice the limit (I2).
-// Caller holds mu.
-func (q *injector) acceptOver(en entry) bool {
-	if q.used >= 2*q.limit {
-		return false
-	}
-	q.grant(en)
-	return true
-}
-
-// refusal returns why a submitter is refused, or nil. Caller holds mu.
-func (q *injector) refusal(own bool) error {
-	if q.stopped || q.closed && !own {
-		return ErrClosed
-	}
-	return nil
-}
-
-// refusing returns a channel that is closed when the injector refuses everybody, or everybody but tasks of this
-// executor.
-func (q *injector) refusing(own bool) <-chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	c := &q.refuses[0]
-	if own {
-		c = &q.refuses[1]
-	}
-	if *c == nil {
-		*c = make(chan struct{})
-		if q.refusal(own) != nil {
-			close(*c)
-		}
-	}
-	return *c
-}
-
-// tellRefused closes the channels of refusing that are due. Caller holds mu, and has just set closed or stopped.
-func (q *injector) tellRefused(already [2]bool) {
-	for i, due := range [2]bool{q.closed && !already[0], q.stopped && !already[1]} {
-		if due && q.refuses[i] != nil {
-			close(q.refuses[i])
-		}
-	}
-}
-
 // addDrain queues the entry of a strand, outside of the bound.
 func (q *injector) addDrain(en entry) {
 	q.mu.Lock()
@@ -281,51 +213,11 @@ func (q *injector) takeApart(most int) (en entry, n, freed int, ok bool) {
 	return entry{}, most, most, false
 }
 
-// free gives n places back and passes them on to waiters, oldest first. It returns the granted
-// waiters, linked by next; the caller wakes them after mu is released. Caller holds mu.
-func (q *injector) free(n int) *waiter {
-	q.used -= n
-	var first *waiter
-	link := &first
-	for q.used < q.limit && q.waiters.first != nil {
-		w := q.waiters.first
-		q.waiters.remove(w)
-		q.grant(w.en)
-		w.en = entry{}
-		*link, link = w, &w.next
-	}
-	return first
-}
-
 // push queues an entry. Caller holds mu.
 func (q *injector) push(en entry) {
 	q.queue.push(en)
 	if q.delay != nil {
 		q.delay.came(&q.queue, time.Since(epoch))
-	}
-}
-
-// grant accepts a task. Caller holds mu.
-func (q *injector) grant(en entry) {
-	q.count()
-	q.push(en)
-	if en.alone() {
-		q.seats++
-	}
-}
-
-// count counts an accepted task with a place. Caller holds mu.
-func (q *injector) count() {
-	q.used++
-	q.note()
-}
-
-// note counts an accepted task. Caller holds mu.
-func (q *injector) note() {
-	q.submitted++
-	if q.until--; q.until == 0 {
-		q.until = q.sampling
-		q.due.Store(true)
 	}
 }
 
@@ -392,22 +284,6 @@ func (q *injector) discards(en entry) bool {
 	return true
 }
 
-// dismiss ends the wait of those waiters that judge says, with the error it says; nil means that judge
-// has accepted the task. Caller holds mu and wakes the returned waiters after releasing it.
-func (q *injector) dismiss(judge func(*waiter) (bool, error)) *waiter {
-	var first *waiter
-	for w := q.waiters.first; w != nil; {
-		next := w.next
-		if dismissed, err := judge(w); dismissed {
-			q.waiters.remove(w)
-			w.err, w.en, w.next = err, entry{}, first
-			first = w
-		}
-		w = next
-	}
-	return first
-}
-
 // originOf returns the origin of a bare task from outside.
 func (q *injector) originOf(parent context.Context) *origin {
 	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
@@ -447,14 +323,6 @@ func (q *injector) forget() {
 // says that they did not wait until now. The injector's lock is held.
 func (q *injector) markAge(now time.Duration, first bool) {
 	q.ages.Mark(q.queue.pushed, q.queue.len, now, first)
-}
-
-// boundCrowd counts those who wait for room in some group.
-type boundCrowd struct{ came, gone atomic.Uint64 }
-
-func (c *boundCrowd) waiting() int {
-	gone := c.gone.Load() // first: nobody goes before coming
-	return int(c.came.Load() - gone)
 }
 
 // oldest returns the age of the oldest entry. The injector's lock is held.

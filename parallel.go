@@ -129,3 +129,262 @@ func (g *Group) stopped() bool {
 	defer g.mu.Unlock()
 	return g.round != nil && g.round.ctx.Err() != nil
 }
+
+// Streams: results in order, or as they come, of a sequence that may be endless.
+
+// Ordered calls fn for each element of seq, each call a task of its own, and yields the results in the order of the
+// elements. It pulls seq on the goroutine that ranges over the result, and at most 2 x slots elements beyond the one
+// that the loop waits for or has: so a slow loop holds up seq, and neither waits for more than it needs. A result that
+// is there is yielded before seq is asked for more; one that comes later waits until seq has yielded its next element.
+//
+// An error of fn is yielded and the stream goes on; a panic (*PanicError) or Goexit (ErrGoexit) of it is the element's
+// error. The end of ctx ends the stream with ctx's error, and a closed executor with ErrClosed. Leaving the loop
+// cancels the context of what runs and waits for it, before seq is told; so does a panic of the loop's body or of
+// seq, which passes through then. Each range over the result is a new run.
+//
+// Inside a task of e the loop lends its slot while it waits. Only when no spare can take that (WithMaxSpares), an
+// element runs on the loop's goroutine, and its Goexit then ends the loop's task too. With iter.Pull inside a task,
+// call next inside Blocking: it waits on a goroutine that is not the task's.
+func Ordered[T, R any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+	return streamOf(ctx, e, seq, fn, "Ordered")
+}
+
+// Unordered is Ordered with the results as they come.
+func Unordered[T, R any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+	return streamOf(ctx, e, seq, fn, "Unordered")
+}
+
+func streamOf[T, R any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(context.Context, T) (R, error), name string) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		if err := e.valid(ctx, fn == nil || seq == nil); err != nil {
+			var none R
+			yield(none, err)
+			return
+		}
+		ctx := attached(ctx)
+		e.meet(currentRunner(ctx), name)
+		s := &stream[T, R]{e: e, ctx: ctx, fn: fn, yield: yield, stuck: make(chan struct{}, 1)}
+		if name == "Unordered" {
+			s.ended = make(chan struct{}, maxEnded)
+		}
+		s.within, s.cancel = context.WithCancelCause(ctx)
+		s.run(seq)
+	}
+}
+
+// maxEnded is more than there can be elements under way. A channel of empty values takes no memory for them.
+const maxEnded = 1 << 30
+
+// stream is one range over what Ordered or Unordered returned. All of it is the consumer's own but the channels.
+type stream[T, R any] struct {
+	e      *Executor
+	ctx    context.Context
+	within context.Context // of the elements: it ends with the stream
+	cancel context.CancelCauseFunc
+	fn     func(context.Context, T) (R, error)
+	yield  func(R, error) bool
+
+	pulled []*Future[R]  // and not yielded yet, oldest first
+	ended  chan struct{} // as they come: gets a value for each element that has ended; else nil
+	stuck  chan struct{} // gets a value when every slot is held by a task that waits, and no spare is left
+	failed error         // why an element was refused
+}
+
+var errStreamLeft = errors.New("executor: the loop over the results has ended")
+
+// run pulls, and yields.
+func (s *stream[T, R]) run(seq iter.Seq[T]) {
+	defer s.stop() // also when seq panics
+	if over(s.ctx) {
+		s.end(errorOf(s.ctx))
+		return
+	}
+	for v := range seq {
+		if !s.add(v) {
+			break
+		}
+	}
+	for len(s.pulled) > 0 {
+		if !s.deliver() {
+			return
+		}
+	}
+	if s.failed != nil {
+		s.end(s.failed)
+	}
+}
+
+// add starts an element, and yields what is there or has to be yielded before another one may be pulled. It reports
+// whether to go on. If not, nothing of the stream runs when it returns or panics: not before then may what seq
+// does at its end take place.
+func (s *stream[T, R]) add(v T) (more bool) {
+	defer func() {
+		if !more && s.failed == nil {
+			s.stop()
+		}
+	}()
+	if s.failed = s.start(v); s.failed != nil {
+		return false // what was accepted is yielded first
+	}
+	for len(s.pulled) > 2*s.e.slotCount() || s.ready() {
+		if !s.deliver() {
+			return false
+		}
+	}
+	return true
+}
+
+// start submits a task for v.
+func (s *stream[T, R]) start(v T) error {
+	fn := s.fn
+	r := s.e.own(currentRunner(s.within))
+	f := newFuture(r, s.e, s.within, func(ctx context.Context) (R, error) { return fn(ctx, v) })
+	if s.ended != nil {
+		f.at.Store(&waitPoint{c: s.ended})
+	}
+	err := s.e.submit(r, s.within, entry{of: &f.origin}, true)
+	switch {
+	case err == nil:
+	case r != nil && sameError(err, ErrQueueFull): // even twice the limit is queued
+		r.count.submitted.inc()
+		f.claim()
+		r.inPlace(func() { f.run(r) })
+	default:
+		return s.e.rejected(err)
+	}
+	s.pulled = append(s.pulled, f)
+	return nil
+}
+
+// ready reports whether there is a result to yield.
+func (s *stream[T, R]) ready() bool {
+	if s.ended != nil {
+		return len(s.ended) > 0
+	}
+	return len(s.pulled) > 0 && s.pulled[0].done()
+}
+
+// deliver waits for the next result and yields it. It reports false if the stream has ended.
+func (s *stream[T, R]) deliver() bool {
+	for !over(s.ctx) {
+		f := s.take()
+		if f == nil {
+			s.wait()
+			continue
+		}
+		if s.yield(f.val, f.err) {
+			return true
+		}
+		s.stop()
+		return false
+	}
+	s.end(errorOf(s.ctx))
+	return false
+}
+
+// take takes the next result, if it is there.
+func (s *stream[T, R]) take() *Future[R] {
+	if !s.ready() {
+		return nil
+	}
+	i := 0
+	if s.ended != nil {
+		<-s.ended // one value for each: so there is one
+		for !s.pulled[i].done() {
+			i++
+		}
+	}
+	f := s.pulled[i]
+	copy(s.pulled[i:], s.pulled[i+1:])
+	s.pulled[len(s.pulled)-1] = nil
+	s.pulled = s.pulled[:len(s.pulled)-1]
+	return f
+}
+
+// wait waits until there may be a result, or ctx is done. A task lends its slot rather than run the element: then
+// an element's Goexit ends nothing but that. Only when nobody else can run it, the task does (W1).
+func (s *stream[T, R]) wait() {
+	r := currentRunner(s.ctx)
+	own := s.e.own(r) != nil
+	first := s.pulled[0]
+	done, at := s.ended, (*waitPoint)(nil)
+	if done == nil {
+		at = first.pointToWait()
+		done = at.c
+	}
+	if own {
+		s.e.stuck.add(s)
+		defer s.e.stuck.remove(s)
+	}
+	received, stuck := false, false
+	r.lendWhile(func() {
+		if stuck = own && s.e.nobodyRuns() && s.idles(); stuck {
+			return
+		}
+		select {
+		case <-done:
+			received = true
+		case <-s.stuck:
+			stuck = true
+		case <-s.ctx.Done():
+		}
+	})
+	if at != nil {
+		first.leavePoint(at, received)
+	} else if received {
+		s.ended <- struct{}{} // for take
+	}
+	if stuck && own {
+		s.help(r)
+	}
+}
+
+// idles reports whether nobody has started the element that the consumer waits for, or one of them.
+func (s *stream[T, R]) idles() bool {
+	for _, f := range s.pulled {
+		if !f.dead() {
+			return true
+		}
+		if s.ended == nil {
+			break
+		}
+	}
+	return false
+}
+
+// help runs an element on the consumer's goroutine, if there is one that nobody has started and that it waits for.
+func (s *stream[T, R]) help(r *runner) {
+	for _, f := range s.pulled {
+		if f.claim() {
+			r.bury()
+			r.inPlace(func() { f.run(r) })
+			return
+		}
+		if s.ended == nil {
+			return
+		}
+	}
+}
+
+func (s *stream[T, R]) wakeStuck() {
+	select {
+	case s.stuck <- struct{}{}:
+	default:
+	}
+}
+
+// end yields the error that the stream ends with.
+func (s *stream[T, R]) end(err error) {
+	s.stop()
+	var none R
+	s.yield(none, err)
+}
+
+// stop cancels what runs and waits for it.
+func (s *stream[T, R]) stop() {
+	s.cancel(errStreamLeft)
+	for _, f := range s.pulled {
+		_, _ = f.Wait(background)
+	}
+	s.pulled = nil
+}

@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 )
 
 // Serial runs its tasks one at a time, in the order in which they were submitted: what a goroutine that ranges over
@@ -134,4 +136,233 @@ func (s *Serial) is(other *strand) bool { return other == &s.strand }
 var (
 	errNilSerial  = errors.New("executor: nil Serial")
 	errZeroSerial = errors.New("executor: Serial not made by NewSerial")
+)
+
+// Keyed runs tasks with the same key one at a time, in the order in which they were submitted, and tasks with
+// different keys beside each other: all events of one customer in order, say. It is a Serial for each key, made when
+// needed and gone when empty: a key without tasks costs nothing. Its methods may be called from any goroutine.
+//
+// All keys together have one bound, the executor's queue limit unless SetLimit changes it. At it a caller from
+// outside waits, and a task too, with its slot lent. Whoever waits inside a task for another task of the same key, or for
+// room for one, gets ErrSelfWait; so does a task that waits for room when every place is taken by tasks that wait behind
+// such tasks.
+//
+// It needs no end: without tasks it is only memory, about 8 KB.
+type Keyed[K comparable] struct {
+	misuse error // NewKeyed got a bad argument
+	e      *Executor
+	room   room
+	seed   maphash.Seed
+	shards [keyShards]keyShard[K]
+}
+
+const (
+	keyShards   = 64
+	spareKeys   = 32  // how many strands without a key a shard keeps
+	bigKeyTable = 128 // a table that ever had more keys is thrown away when it is empty: it never shrinks
+)
+
+// keyShard is some of the keys, behind one lock.
+type keyShard[K comparable] struct {
+	strandHome
+	keys map[K]*keyStrand[K]
+	peak int
+	idle []*keyStrand[K]
+	_    [64]byte
+}
+
+type keyStrand[K comparable] struct {
+	strand
+	key K
+}
+
+// NewKeyed returns a Keyed whose tasks run on e.
+func NewKeyed[K comparable](e *Executor) *Keyed[K] {
+	k := &Keyed[K]{misuse: e.missing(), e: e}
+	if k.misuse != nil {
+		return k
+	}
+	k.seed = maphash.MakeSeed()
+	for i := range k.shards {
+		k.shards[i].init(e, &k.room)
+		k.shards[i].owner = &k.shards[i]
+	}
+	return k
+}
+
+// Go starts fn as the last task of the key: see Executor.Go. It waits for room until ctx is done. Steady-state cost: no
+// allocation.
+func (k *Keyed[K]) Go(ctx context.Context, key K, fn func(context.Context)) error {
+	return k.start(ctx, key, fn, true)
+}
+
+// TryGo is Go without waiting: at the bound it returns ErrQueueFull.
+func (k *Keyed[K]) TryGo(ctx context.Context, key K, fn func(context.Context)) error {
+	return k.start(ctx, key, fn, false)
+}
+
+// Do runs fn as the last task of the key, waits for its end and returns its error, as Serial.Do does. Inside a task of
+// the same key it returns ErrSelfWait.
+func (k *Keyed[K]) Do(ctx context.Context, key K, fn func(context.Context) error) error {
+	if err := k.valid(ctx, key, fn == nil); err != nil {
+		return err
+	}
+	if currentRunner(ctx).drains(k.is(key)) {
+		return k.e.rejected(ErrSelfWait)
+	}
+	f, err := SubmitKey(ctx, k, key, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
+	if err != nil {
+		return err
+	}
+	return f.awaitEnd(ctx)
+}
+
+// SubmitKey starts fn as the last task of the key and returns its Future. Wait on it inside a task lends the slot,
+// and runs nothing ahead of its turn; inside a task of the same key it returns ErrSelfWait.
+func SubmitKey[K comparable, T any](ctx context.Context, k *Keyed[K], key K, fn func(context.Context) (T, error)) (*Future[T], error) {
+	if err := k.valid(ctx, key, fn == nil); err != nil {
+		return nil, err
+	}
+	r, f := newOrdered(ctx, k.e, fn)
+	if err := k.e.rejected(k.submit(r, ctx, key, entry{of: &f.origin}, &f.promise, true)); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Len returns the number of keys that have tasks, running or queued.
+func (k *Keyed[K]) Len() int {
+	if k == nil {
+		return 0
+	}
+	n := 0
+	for i := range k.shards {
+		s := &k.shards[i]
+		s.mu.Lock()
+		n += len(s.keys)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// SetLimit bounds how many tasks of all keys together may wait. It may be called at any time; tasks that wait already
+// stay. A limit below 1 panics.
+func (k *Keyed[K]) SetLimit(n int) {
+	switch {
+	case k == nil:
+		panic(errNilKeyed)
+	case n < 1:
+		panic(fmt.Errorf("executor: Keyed.SetLimit(%d): must be at least 1", n))
+	case k.e == nil || k.misuse != nil:
+		return
+	}
+	k.room.limit.Store(int64(n))
+	if k.room.waiting.Load() > 0 {
+		k.room.settle(func(*waiter) verdict { return verdictWait })
+	}
+}
+
+func (k *Keyed[K]) valid(ctx context.Context, key K, nilFunc bool) error {
+	switch {
+	case k == nil:
+		return errNilKeyed
+	case k.misuse != nil:
+		return k.misuse
+	case k.e == nil:
+		return errZeroKeyed
+	case key != key: // a NaN: no two tasks would have the same key, and no table could let go of it
+		return fmt.Errorf("executor: Keyed: the key %v is not equal to itself", key)
+	}
+	return k.e.valid(ctx, nilFunc)
+}
+
+func (k *Keyed[K]) start(ctx context.Context, key K, fn func(context.Context), wait bool) error {
+	if err := k.valid(ctx, key, fn == nil); err != nil {
+		return err
+	}
+	r, en := k.e.orderedBare(ctx, fn)
+	return k.e.refused(en, k.submit(r, ctx, key, en, nil, wait))
+}
+
+// submit is Serial.submit for a key.
+func (k *Keyed[K]) submit(r *runner, ctx context.Context, key K, en entry, p *promise, wait bool) error {
+	if over(ctx) {
+		return errorOf(ctx)
+	}
+	home := k.shard(key)
+	if !home.enter(r != nil) {
+		return k.submitLate(home, r, ctx, key, en, p, wait)
+	}
+	if s := home.append(key, en, p); s != nil {
+		s.launch(r)
+	}
+	k.room.breakCircle()
+	return nil
+}
+
+func (k *Keyed[K]) submitLate(home *keyShard[K], r *runner, ctx context.Context, key K, en entry, p *promise, wait bool) error {
+	return home.enterLate(r, ctx, k.is(key), wait, func() *strand { return home.append(key, en, p) })
+}
+
+func (k *Keyed[K]) shard(key K) *keyShard[K] {
+	return &k.shards[maphash.Comparable(k.seed, key)%keyShards]
+}
+
+// append queues a task for the key, and returns its strand if the caller has to launch it.
+func (h *keyShard[K]) append(key K, en entry, p *promise) *strand {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.keys[key]
+	if s == nil {
+		s = h.open(key)
+	}
+	if s.append(en, p) {
+		return &s.strand
+	}
+	return nil
+}
+
+// open makes a strand for the key. Caller holds mu.
+func (h *keyShard[K]) open(key K) *keyStrand[K] {
+	var s *keyStrand[K]
+	if last := len(h.idle) - 1; last >= 0 {
+		s, h.idle = h.idle[last], h.idle[:last]
+	} else {
+		s = new(keyStrand[K])
+		s.init(&h.strandHome, s)
+	}
+	s.key = key
+	if h.keys == nil {
+		h.keys = make(map[K]*keyStrand[K])
+	}
+	h.keys[key] = s
+	h.peak = max(h.peak, len(h.keys))
+	return s
+}
+
+// emptied lets go of a key.
+func (h *keyShard[K]) emptied(s *strand) {
+	ks := s.job.(*keyStrand[K])
+	delete(h.keys, ks.key)
+	var none K
+	ks.key = none
+	if len(h.idle) < spareKeys {
+		h.idle = append(h.idle, ks)
+	}
+	if len(h.keys) == 0 && h.peak > bigKeyTable {
+		h.keys, h.peak = nil, 0
+	}
+}
+
+// is tells the strand of a key.
+func (k *Keyed[K]) is(key K) func(*strand) bool {
+	return func(s *strand) bool {
+		ks, ok := s.job.(*keyStrand[K])
+		return ok && s.home.room == &k.room && ks.key == key
+	}
+}
+
+var (
+	errNilKeyed  = errors.New("executor: nil Keyed")
+	errZeroKeyed = errors.New("executor: Keyed not made by NewKeyed")
 )

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
-	"github.com/seed-97bda89a/executor/internal/crash"
 )
 
 // Tasks in order. A strand is a queue of tasks that run one at a time: a Serial has one, a Keyed one for each key. When it
@@ -307,52 +306,6 @@ func (r *runner) ordered(h *strandHome, en entry) {
 	}
 	r.bareInPlace(en)
 }
-
-// bareInPlace runs a bare task on the stack of another one, which waits for a task behind it on its strand.
-func (r *runner) bareInPlace(en entry) {
-	fn, parent := en.fn, en.of.parent
-	if err := r.refuses(parent); err != nil {
-		r.count.cancel(err)
-		en.letGo()
-		return
-	}
-	fr, ctx, returned := r.enterFrame(), r.contextFor(parent), false
-	defer func() {
-		var value any
-		if !returned {
-			value = recover()
-		}
-		if value != nil {
-			if r.e.cfg.onPanic == nil || crash.Marked(ctx) {
-				crashWith(value)
-			}
-			r.e.cfg.onPanic(ctx, r.panicked(value))
-		}
-		if !returned {
-			r.failed(false, nil, value)
-		}
-		r.leaveFrame(fr)
-		if returned {
-			r.count.completed.inc()
-		} else {
-			r.count.panicked.inc()
-		}
-	}()
-	fn(ctx)
-	returned = true
-}
-
-// crashWith ends the process, as a panic does that nobody may recover from.
-func crashWith(value any) {
-	p := asPanicError(value)
-	go func() { panic(&crashError{p}) }()
-	select {}
-}
-
-// crashError prints the stack of the task too.
-type crashError struct{ p *PanicError }
-
-func (c *crashError) Error() string { return c.p.Error() + "\n\n" + string(c.p.Stack) }
 
 // started gives back the place of a task that starts or is canceled (Q2).
 func (h *strandHome) started() {

@@ -2,10 +2,15 @@ package executor
 
 import (
 	"context"
+	"errors"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 // Waiting inside a task. A waiter first runs what it waits for, if nobody has started it; only then
@@ -163,4 +168,186 @@ func (l *stuckWaits) wake() {
 	for _, w := range waits {
 		w.wakeStuck()
 	}
+}
+
+// Waits ready-made: for a channel, a sync.WaitGroup, a lock. Each tries first, where it can, and lends the task's slot only
+// if it has to wait. They are kind to pipelines: the slot goes at once to whoever is queued, who may be the one that is
+// waited for, and never waits for a tick of the keeper, as that of a short Blocking does.
+
+var (
+	errNilWaitGroup = errors.New("executor: nil WaitGroup")
+	errNilLocker    = errors.New("executor: nil Locker")
+)
+
+// Receive receives from ch, as <-ch does: ok is false when ch is closed and empty. If nothing is there, it waits with the
+// task's slot lent, and returns ctx's error if ctx is done first; then nothing was received. Outside of a task, and
+// inside Blocking, it just waits. Cost: as much as a receive in a select if something is there, a hand-over of the
+// slot if others wait for it.
+func Receive[T any](ctx context.Context, ch <-chan T) (v T, ok bool, err error) {
+	if ctx == nil {
+		return v, false, errNilContext
+	}
+	select {
+	case v, ok = <-ch:
+		return v, ok, nil
+	default:
+	}
+	done := ctx.Done()
+	currentRunner(ctx).lendWhile(func() {
+		select {
+		case v, ok = <-ch:
+		case <-done:
+			err = errorOf(ctx)
+		}
+	})
+	return v, ok, err
+}
+
+// Send sends v to ch. If nobody takes it and ch has no room, it waits with the task's slot lent, and returns ctx's error
+// if ctx is done first; then v was not sent. Like ch <- v it panics if ch is closed.
+func Send[T any](ctx context.Context, ch chan<- T, v T) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	select {
+	case ch <- v:
+		return nil
+	default:
+	}
+	done := ctx.Done()
+	var err error
+	currentRunner(ctx).lendWhile(func() {
+		select {
+		case ch <- v:
+		case <-done:
+			err = errorOf(ctx)
+		}
+	})
+	return err
+}
+
+// WaitFor waits for wg with the task's slot lent, or until ctx is done, which is its error then. If ctx can end, the wait
+// is a goroutine of its own, which belongs to no executor: when ctx ends first, it stays until wg is done, and wg must
+// not be used again before that.
+func WaitFor(ctx context.Context, wg *sync.WaitGroup) error {
+	switch {
+	case ctx == nil:
+		return errNilContext
+	case wg == nil:
+		return errNilWaitGroup
+	}
+	r := currentRunner(ctx)
+	if ctx.Done() == nil {
+		r.lendWhile(wg.Wait)
+		return nil
+	}
+	gone := make(chan struct{})
+	go func() {
+		pprof.SetGoroutineLabels(context.Background())
+		wg.Wait()
+		close(gone)
+	}()
+	_, err := r.await(ctx, gone, nil)
+	return err
+}
+
+// Lock locks l. It calls TryLock first, if l has that (sync.Mutex does), and otherwise Lock with the task's slot lent. It is
+// for locks that may be held for long; one that is held for less than a few microseconds needs no lending.
+func Lock(ctx context.Context, l sync.Locker) {
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	if l == nil {
+		panic(errNilLocker)
+	}
+	if t, ok := l.(interface{ TryLock() bool }); ok && t.TryLock() {
+		return
+	}
+	currentRunner(ctx).lendWhile(l.Lock)
+}
+
+// OnThread runs fn on an operating system thread of its own, which is thrown away afterwards, and waits
+// for it with the task's slot lent. It is for code that changes its thread: C libraries with
+// thread-local state, namespaces, signal masks, priorities; and for code that needs LockOSThread more
+// than once. Inside fn, calls of this package count as coming from outside of the task: submitting to the
+// same executor and waiting there needs a spare (WithMaxSpares). A panic in fn comes back as a panic with a *PanicError, a Goexit as a Goexit. Cost: a new thread, some 20 us.
+func OnThread(ctx context.Context, fn func()) {
+	if ctx == nil {
+		panic(errNilContext)
+	}
+	if fn == nil {
+		panic(errNilFunc)
+	}
+	var (
+		returned bool
+		failed   *PanicError
+		done     = make(chan struct{})
+		inside   = threads.executor()
+	)
+	if r := currentRunner(ctx); r != nil {
+		inside = r.e
+	}
+	Blocking(ctx, func() {
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the runtime ends the thread with the goroutine
+			defer close(done)
+			defer threads.enter(inside)()
+			defer func() {
+				if !returned {
+					if value := recover(); value != nil {
+						failed = asPanicError(value)
+					}
+				}
+			}()
+			fn()
+			returned = true
+		}()
+		<-done
+	})
+	switch {
+	case failed != nil:
+		panic(failed)
+	case !returned:
+		runtime.Goexit()
+	}
+}
+
+// threads knows which goroutines are in OnThread inside a task of which executor.
+var threads threadTable
+
+type threadTable struct {
+	mu sync.RWMutex
+	of map[int64]*Executor // by goroutine
+	n  atomic.Int32        // how many: as a rule there are none
+}
+
+// enter notes the calling goroutine, until leave is called. e may be nil.
+func (t *threadTable) enter(e *Executor) (leave func()) {
+	if e == nil {
+		return func() {}
+	}
+	id := goid.ID()
+	set := func(change func()) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		change()
+		t.n.Store(int32(len(t.of)))
+	}
+	set(func() {
+		if t.of == nil {
+			t.of = make(map[int64]*Executor)
+		}
+		t.of[id] = e
+	})
+	return func() { set(func() { delete(t.of, id) }) }
+}
+
+// executor returns the executor whose task waits for the calling goroutine in OnThread, or nil.
+func (t *threadTable) executor() *Executor {
+	if t.n.Load() == 0 {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.of[goid.ID()]
 }

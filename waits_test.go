@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// callers are the kinds of callers of a wait. Each runs fn on an executor's slot, or beside it.
+// callers are the kinds of callers of a wait. Each runs fn on a slot of an executor, or beside it.
 var callers = []struct {
 	name string
 	run  func(t *testing.T, e *executor.Executor, fn func(context.Context) error) error

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A model of the injector's bound and of those who wait for room: inject.go, waiter.go, submit.go, and the
+// A model of the injector's bound and of those who wait for room: inject.go, bound.go, submit.go, and the
 // parts of keeper.go and life.go that dismiss waiters. Of groups it has what they do here: a held task is accepted
 // without a place, and queued later whatever the bound says; a child whose group has a limit never waits. What happens under injector.mu is one step; what
 // comes before and after is others.
