@@ -32,7 +32,10 @@ func rowsOf(all []*executor.Executor) []row {
 
 // renderList renders the list as a fragment.
 func renderList(all []*executor.Executor) []byte {
-	return pageTemplate().render("list.html", rowsOf(all))
+	return pageTemplate().render("list.html", struct {
+		Rows      []row
+		Bulkheads []executor.BulkheadStats
+	}{rowsOf(all), bulkheads()})
 }
 
 func renderListPage(all []*executor.Executor) []byte {
@@ -48,6 +51,7 @@ func renderTextList(all []*executor.Executor) []byte {
 		fmt.Fprintf(columns, "%d\t%d\t%d\t%d\t%d\t%s\n", r.Running, r.Slots, r.Queued, r.Waiting, r.Submitted, printable(r.Name))
 	}
 	_ = columns.Flush()
+	writeTextBulkheads(&b)
 	return b.Bytes()
 }
 

@@ -34,6 +34,7 @@ type observer struct {
 	history []Point
 	counts  []*counted       // those at the start of each point
 	names   []map[string]int // tasks seen in the second of each point
+	ended   []endedByName    // the last recentPoints
 }
 
 // counted is what rates, times and the window are made of.
@@ -49,6 +50,14 @@ func (o *observer) start(p *executor.Report) { o.before = countsOf(p) }
 
 func countsOf(p *executor.Report) *counted {
 	return &counted{at: p.Time, stats: p.Stats, quota: p.Throttling, waits: p.Waits, runs: p.Runs}
+}
+
+// see takes a report of e and makes a state of it.
+func (o *observer) see(e *executor.Executor) State {
+	p := e.Report()
+	d := o.look(&p)
+	d.Named = o.named(e, d.Time)
+	return d
 }
 
 // look makes a state of a report. Somebody who wants to see which tasks stand still has made another one a moment ago.

@@ -74,9 +74,8 @@ func newSnapshot(state State) *snapshot {
 
 // glimpse is a look without a history: at an executor that has ended, or if there are enough lookouts.
 func glimpse(e *executor.Executor) *snapshot {
-	p := e.Report()
 	var o observer
-	return newSnapshot(o.look(&p))
+	return newSnapshot(o.see(e))
 }
 
 // watch asks for the lookout of e, which then lasts for a while, and as long as stream is registered if that is not
@@ -139,8 +138,7 @@ func (s *lookout) run() {
 
 // publish takes a frame and tells the streams.
 func (s *lookout) publish() {
-	p := s.e.Report()
-	if s.frame.Swap(newSnapshot(s.o.look(&p))) == nil {
+	if s.frame.Swap(newSnapshot(s.o.see(s.e))) == nil {
 		close(s.ready)
 	}
 	lookouts.mu.Lock()

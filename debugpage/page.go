@@ -39,9 +39,9 @@ var pages struct {
 func pageTemplate() *page {
 	pages.once.Do(func() {
 		p := &pages.page
-		p.style, p.script = pageFile("style.css"), pageFile("live.js")
+		p.style, p.script = pageFile("style.css"), pageFile("tables.js")+pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
-			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText,
+			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText,
 		}).ParseFS(pageFiles, "page/*.html"))
 		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
 			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)
@@ -88,6 +88,9 @@ func renderPage(all []*snapshot, only string) []byte {
 			names = append(names, pageLink{Name: f.state.Name, Link: "?executor=" + url.QueryEscape(f.state.Name)})
 		}
 	}
+	if held := bulkheads(); len(held) > 0 {
+		sections = append(sections, template.HTML(renderProcess()))
+	}
 	if only != "" {
 		names = []pageLink{{Name: "all executors", Link: "?"}}
 	}
@@ -116,6 +119,7 @@ type section struct {
 	Stuck     []stuckTasks
 	Times     []timesRow
 	Shares    []share
+	Errors    []taskError // of tasks with names
 	Queues    []figure
 	Beside    []figure
 	Ended     []figure
@@ -174,6 +178,7 @@ func sectionOf(d *State) *section {
 	for _, task := range d.Tasks {
 		v.Shares = append(v.Shares, share{task, percentText(task.Share / d.Tasks[0].Share)})
 	}
+	v.Errors = lastErrors(d.Named)
 	if v.Many {
 		v.Busy = slices.DeleteFunc(slices.Clone(d.Slots), func(at Slot) bool { return at.State == "idle" || at.State == "searching" })
 		slices.SortStableFunc(v.Busy, func(a, b Slot) int { return cmp.Compare(b.Age, a.Age) })

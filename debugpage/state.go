@@ -9,6 +9,9 @@ import (
 // Report is what the page answers with ?format=json.
 type Report struct {
 	Executors []State `json:"executors"` // by name
+
+	// Bulkheads are those of the process, in the order in which they were made.
+	Bulkheads []executor.BulkheadStats `json:"bulkheads"`
 }
 
 // State is what the page shows of one executor. Durations are in nanoseconds. Fields and values may be
@@ -33,6 +36,7 @@ type State struct {
 	History []Point  `json:"history"` // one for each second, oldest first; at most 60
 	Window  Window   `json:"window"`  // what was counted over History
 	Tasks   []Task   `json:"tasks"`   // what the slots were seen running over History, most often first
+	Named   []Named  `json:"named"`   // the figures of tasks with names, by name
 	Panics  []Event  `json:"panics"`  // the last ones, newest first; at most 16
 	Stalls  []Event  `json:"stalls"`
 	Advice  []Advice `json:"advice"` // empty if nothing is wrong
@@ -104,6 +108,12 @@ type Window struct {
 type Task struct {
 	Name  string  `json:"name"`
 	Share float64 `json:"share"` // of all tasks seen in slots, 0 to 1
+}
+
+// Named is what the tasks of one name did since the executor was made: see [executor.Executor.TaskStats].
+type Named struct {
+	executor.TaskStats
+	Rate float64 `json:"rate"` // tasks that ended, per second, over the last 5 s
 }
 
 // Event is a panic or a stall.

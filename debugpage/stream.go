@@ -94,6 +94,9 @@ type viewer struct {
 	wake    chan struct{} // a lookout has a new frame
 	watched map[*executor.Executor]*viewed
 	listed  bool // the viewer has the list of many executors
+
+	process   []byte    // the last frame of what belongs to the process
+	processAt time.Time // and when it was made
 }
 
 // viewed is an executor that a viewer looks at, and the last frame it got.
@@ -185,7 +188,21 @@ func (v *viewer) update(c choice) bool {
 			}
 		}
 	}
-	return true
+	return v.updateProcess()
+}
+
+// updateProcess sends what belongs to the process, if it is new.
+func (v *viewer) updateProcess() bool {
+	if time.Since(v.processAt) < period()/2 {
+		return true
+	}
+	v.processAt = time.Now()
+	fresh := renderProcess()
+	if bytes.Equal(fresh, v.process) || v.process == nil && len(bulkheads()) == 0 {
+		return true
+	}
+	v.process = fresh
+	return v.send("frame", fresh)
 }
 
 // all reports whether the last frame of every executor has this lifecycle.

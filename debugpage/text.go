@@ -23,6 +23,7 @@ func renderTexts(all []*snapshot) []byte {
 		}
 		b.Write(f.text())
 	}
+	writeTextBulkheads(&b)
 	return b.Bytes()
 }
 
@@ -67,6 +68,7 @@ func renderText(d *State) []byte {
 		}
 		_ = columns.Flush()
 	}
+	writeTextNamed(&b, v)
 	for _, at := range v.Stuck {
 		fmt.Fprintf(&b, "\n%s, %s for %s in %s\n%s", at.Where, printable(at.In), durationText(at.Age), printable(at.Task), indented(at.Stack))
 	}
@@ -97,6 +99,41 @@ func writeTextSlots(b *bytes.Buffer, v *section) {
 	if idle > 0 {
 		fmt.Fprintf(b, "  and %d idle\n", idle)
 	}
+}
+
+func writeTextNamed(b *bytes.Buffer, v *section) {
+	columns := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	if len(v.Named) > 0 {
+		fmt.Fprintf(columns, "\ntasks by name\tper s\tended\tfailed\tpanicked\twait p50\tp99\trun p50\tp99\n")
+		for _, n := range v.Named {
+			fmt.Fprintf(columns, "  %s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(n.Name), countText(n.Rate), n.Count, n.Failed, n.Panicked,
+				measuredText(n.WaitP50), measuredText(n.WaitP99), measuredText(n.RunP50), measuredText(n.RunP99))
+		}
+		_ = columns.Flush()
+	}
+	if len(v.Errors) > 0 {
+		fmt.Fprintf(b, "\nlast errors\n")
+		for _, err := range v.Errors {
+			fmt.Fprintf(columns, "  %s\t%s\t%s\n", agoText(v.Time.Sub(err.Time)), printable(err.Task), printable(cutOff(err.Text, maxLine)))
+		}
+		_ = columns.Flush()
+	}
+}
+
+// maxLine is how much of an error is shown on a line.
+const maxLine = 200
+
+func writeTextBulkheads(b *bytes.Buffer) {
+	all := bulkheads()
+	if len(all) == 0 {
+		return
+	}
+	columns := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(columns, "\nbulkheads\tinside\tlimit\twaiting\tlongest wait\n")
+	for _, h := range all {
+		fmt.Fprintf(columns, "  %s\t%d\t%d\t%d\t%s\n", printable(h.Name), h.Inside, h.Limit, h.Waiting, measuredText(h.LongestWait))
+	}
+	_ = columns.Flush()
 }
 
 func writeTextEvents(b *bytes.Buffer, kind string, events []Event, now time.Time) {

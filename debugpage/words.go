@@ -79,6 +79,14 @@ func plural[N int | uint64](n N, noun string) string {
 	return noun + "s"
 }
 
+// measuredText is a duration that is 0 if there was none.
+func measuredText(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
+	return durationText(d)
+}
+
 // cutOff cuts text at most bytes, at the end of a rune.
 func cutOff(text string, most int) string {
 	if len(text) <= most {

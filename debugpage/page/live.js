@@ -56,22 +56,14 @@
 	const of = (name) => sections().find((s) => s.dataset.executor === name);
 	const put = (fresh) => {
 		const old = of(fresh.dataset.executor);
+		tables.arrange(fresh);
 		if (old) patch(old, fresh);
 		else document.querySelector("main").append(fresh);
 		document.querySelector(".nothing")?.remove();
-		find();
+		tables.filter(document);
 	};
 	const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 	const clock = () => { asOf = new Date().toTimeString().slice(0, 8); };
-
-	// find hides the lines of a list that do not have the text.
-	const find = () => {
-		const box = document.getElementById("find");
-		if (!box) return;
-		box.hidden = false;
-		box.oninput = find;
-		for (const line of document.querySelectorAll(".list tr[data-key]")) line.hidden = !line.dataset.key.includes(box.value);
-	};
 
 	// load gets the whole page, where no stream keeps it up to date.
 	const load = async () => {
@@ -140,6 +132,6 @@
 			start();
 		}
 	};
-	find();
+	tables.arrange(document);
 	start();
 })();

@@ -1,0 +1,75 @@
+package debugpage_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/debugpage"
+	"github.com/stretchr/testify/require"
+)
+
+// P9: page, text, JSON and stream have the figures of tasks with names, their last errors, and the bulkheads.
+//
+// Mutants: errors are listed oldest first; bulkheads are in no frame; names are not escaped.
+func TestPage_TasksWithNamesAndBulkheads(t *testing.T) {
+	e := debugged(t, executor.WithSlots(2), executor.WithHistogramSampling(1))
+	url := serve(t, debugpage.Handler(e))
+	report(t, url) // from here on tasks are measured
+	h, err := executor.NewBulkhead("page <backend>", 1)
+	require.NoError(t, err)
+
+	named := executor.WithTaskName(context.Background(), "page <named>")
+	for _, fail := range []error{nil, errors.New("first <b>"), errors.New("second")} {
+		f, err := executor.Submit(named, e, func(context.Context) (int, error) { return 0, fail })
+		require.NoError(t, err)
+		require.Equal(t, fail, result(t, f))
+	}
+	inside := newGate(t)
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { _ = h.Blocking(ctx, inside.wait) }))
+	eventually(t, "the bulkhead is full", func() bool { return h.Stats().Inside == 1 })
+
+	var named0 debugpage.Named
+	eventually(t, "a look has seen the tasks", func() bool {
+		for _, n := range report(t, url).Named {
+			named0 = n
+		}
+		return named0.Count == 3
+	})
+	require.Equal(t, "page <named>", named0.Name)
+	require.EqualValues(t, 2, named0.Failed)
+	require.Equal(t, "second", named0.Errors[0].Text)
+	require.Positive(t, named0.RunP99)
+
+	_, body := fetch(t, "GET", url+"?format=json")
+	var r debugpage.Report
+	require.NoError(t, json.Unmarshal([]byte(body), &r))
+	held := r.Bulkheads[len(r.Bulkheads)-1]
+	require.Equal(t, "page <backend>", held.Name)
+	require.Equal(t, 1, held.Inside)
+
+	_, page := fetch(t, "GET", url+"?format=html")
+	requireSound(t, page)
+	for _, has := range []string{"page &lt;named&gt;", "first &lt;b&gt;", "page &lt;backend&gt;"} {
+		require.Contains(t, page, has)
+	}
+	require.Less(t, strings.Index(page, "second"), strings.Index(page, "first &lt;b"))
+	_, text := fetch(t, "GET", url)
+	for _, has := range []string{"tasks by name", "page <named>", "second", "page <backend>"} {
+		require.Contains(t, text, has)
+	}
+
+	s := openStream(t, url)
+	within(t, "the stream has a frame with bulkheads", func() {
+		for event, data := s.next(); ; event, data = s.next() {
+			if event == "" || strings.Contains(data, "page &lt;backend&gt;") {
+				require.Equal(t, "frame", event)
+				return
+			}
+		}
+	})
+	inside.open()
+}
