@@ -281,10 +281,11 @@ func (r *runner) stuck() bool {
 // retakeBlocked looks for a slot whose holder is blocked and gives it to a runner that will search.
 func (e *Executor) retakeBlocked() {
 	e.word.And(^uint64(lent)) // first, so that a runner that blocks meanwhile is not forgotten
-	slots := chaos.Shuffled(*e.slots.Load())
+	slots := *e.slots.Load()
+	stride := chaos.Stride(len(slots))
 	start := int(e.rotate.Add(1) % uint32(len(slots))) // before it is an int: that has 32 bits on some systems
 	for i := range slots {
-		h := slots[(start+i)%len(slots)].holder.Load()
+		h := slots[(start+i*stride)%len(slots)].Load().holder.Load()
 		if h == nil {
 			continue
 		}

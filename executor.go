@@ -20,8 +20,8 @@ import (
 type Executor struct {
 	word  atomic.Uint64 // the state word, see park.go
 	_     [120]byte
-	slots atomic.Pointer[[]*slot] // what thieves see; written under idle.mu
-	size  atomic.Int32            // slots that are not to be retired
+	slots atomic.Pointer[slotList] // all slots; written under idle.mu
+	size  atomic.Int32             // slots that are not to be retired
 	_     [112]byte
 
 	inject injector
@@ -89,7 +89,7 @@ func New(opts ...Option) (*Executor, error) {
 	e.keeper = keeper{e: e, wake: make(chan struct{}, 1), samples: stateSamples()}
 	e.life.done = make(chan struct{})
 
-	e.slots.Store(&[]*slot{})
+	e.slots.Store(&slotList{})
 	e.sizer.reader, e.sizer.bootstrap = cfg.reader(), cfg.bootstrap
 	e.setSize(cfg.slots, "WithSlots")
 	e.inject.limit = cfg.queueLimit
@@ -168,8 +168,47 @@ func (e *Executor) slotCount() int { return int(e.size.Load()) }
 var names nameTable
 
 type nameTable struct {
-	mu    sync.Mutex
-	taken map[string]*Executor // nil while New is at it
+	mu     sync.Mutex
+	taken  map[string]*nameInUse
+	series map[string]*nameSeries // by what New was given
+}
+
+// nameInUse is a name that somebody has: number n of a series.
+type nameInUse struct {
+	e       *Executor // nil while New is at it
+	of      *nameSeries
+	n       int
+	skipped func() // or nil: another series wanted the name, see take
+}
+
+// nameSeries is a name and the same with suffixes: numbers 1, 2, 3 and so on. It lives as long as one is in use.
+type nameSeries struct {
+	name  string
+	next  int   // above it no number was ever in use
+	freed []int // those below it that are free, in descending order
+	used  int
+}
+
+// first takes the first number that is free off the list.
+func (s *nameSeries) first() (n int) {
+	if last := len(s.freed) - 1; last >= 0 {
+		n, s.freed = s.freed[last], s.freed[:last]
+		return n
+	}
+	s.next++
+	return s.next
+}
+
+func (s *nameSeries) free(n int) {
+	at, _ := slices.BinarySearchFunc(s.freed, n, func(a, b int) int { return b - a })
+	s.freed = slices.Insert(s.freed, at, n)
+}
+
+func (s *nameSeries) numbered(n int) string {
+	if n == 1 {
+		return s.name
+	}
+	return s.name + "-" + strconv.Itoa(n)
 }
 
 // take returns name, or name with the first free suffix "-2", "-3", and so on.
@@ -177,26 +216,31 @@ func (t *nameTable) take(name string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.taken == nil {
-		t.taken = make(map[string]*Executor)
+		t.taken, t.series = make(map[string]*nameInUse), make(map[string]*nameSeries)
 	}
-	unique := name
-	for n := 2; t.has(unique); n++ {
-		unique = name + "-" + strconv.Itoa(n)
+	s := t.series[name]
+	if s == nil {
+		s = &nameSeries{name: name}
+		t.series[name] = s
 	}
-	t.taken[unique] = nil
-	return unique
-}
-
-func (t *nameTable) has(name string) bool {
-	_, taken := t.taken[name]
-	return taken
+	for {
+		n := s.first()
+		unique := s.numbered(n)
+		if other := t.taken[unique]; other != nil { // somebody has called an executor "x-2"
+			other.skipped = func() { s.free(n) }
+			continue
+		}
+		s.used++
+		t.taken[unique] = &nameInUse{of: s, n: n}
+		return unique
+	}
 }
 
 // introduce makes a new executor known by its name.
 func (t *nameTable) introduce(e *Executor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.taken[e.name] = e
+	t.taken[e.name].e = e
 }
 
 // live returns the executors that have not ended, by name.
@@ -205,7 +249,7 @@ func (t *nameTable) live() []*Executor {
 	defer t.mu.Unlock()
 	var all []*Executor
 	for _, name := range slices.Sorted(maps.Keys(t.taken)) {
-		if e := t.taken[name]; e != nil {
+		if e := t.taken[name].e; e != nil {
 			all = append(all, e)
 		}
 	}
@@ -215,5 +259,13 @@ func (t *nameTable) live() []*Executor {
 func (t *nameTable) give(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	use := t.taken[name]
 	delete(t.taken, name)
+	if use.skipped != nil {
+		use.skipped()
+	}
+	use.of.free(use.n)
+	if use.of.used--; use.of.used == 0 {
+		delete(t.series, use.of.name)
+	}
 }

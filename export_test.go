@@ -52,7 +52,7 @@ func FreeBesideWork(e *Executor) bool {
 // NearOverflow moves the counters of a new executor, which has had no task yet, close to where they wrap.
 func NearOverflow(e *Executor) {
 	e.idle.mu.Lock()
-	for _, s := range e.idle.slots {
+	for s := range e.slots.Load().all() {
 		s.deque.startAt(math.MaxUint32 - 100)
 	}
 	e.idle.mu.Unlock()
@@ -124,12 +124,13 @@ func (v *validator) check(ok bool, format string, args ...any) {
 func (v *validator) slots() {
 	e := v.e
 	v.check(freeSlots(v.word) == len(e.idle.free), "the word counts %d free slots, the list has %d", freeSlots(v.word), len(e.idle.free))
-	v.check(slices.Equal(*e.slots.Load(), e.idle.slots), "thieves see other slots than there are")
+	slots := slices.Collect(e.slots.Load().all())
 	places := make(map[*slot]int)
-	for _, s := range e.idle.slots {
+	for i, s := range slots {
 		places[s] = 0
+		v.check(s.index == i, "slot %p is at %d, and says %d", s, i, s.index)
 	}
-	v.check(len(places) == len(e.idle.slots), "a slot is listed twice")
+	v.check(len(places) == len(slots), "a slot is listed twice")
 	for _, s := range e.idle.free {
 		_, known := places[s]
 		v.check(known, "a slot that was dropped is free")
@@ -138,7 +139,7 @@ func (v *validator) slots() {
 	}
 	select {
 	case <-e.life.done: // runners end with their slots
-		for _, s := range e.idle.slots {
+		for _, s := range slots {
 			v.deque(s)
 		}
 		return

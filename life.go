@@ -239,7 +239,7 @@ func (e *Executor) stop() {
 	e.links.close()
 	keep := func(en entry) bool { return !e.inject.discards(en) && !en.drop(e, ErrClosed) }
 	var kept []entry
-	for _, s := range *e.slots.Load() { // this goroutine is one more thief
+	for s := range e.slots.Load().all() { // this goroutine is one more thief
 		for {
 			en, ok, more := s.take()
 			if ok && keep(en) {
@@ -348,7 +348,7 @@ func (e *Executor) finish() {
 		c.wait()
 	}
 	e.group.Wait()
-	for _, s := range *e.slots.Load() { // dead entries may be left where the last runner called Goexit
+	for s := range e.slots.Load().all() { // dead entries may be left where the last runner called Goexit
 		e.inject.empty(&s.deque)
 	}
 	e.inject.purge()

@@ -59,9 +59,9 @@ type held struct {
 // slots looks at every slot, and keeps track of the tasks in them.
 func (o *observer) slots(e *Executor, now time.Time) []held {
 	e.idle.mu.Lock()
-	all, free := make([]held, len(e.idle.slots)), slices.Clone(e.idle.free)
+	slots, free := slices.Collect(e.slots.Load().all()), slices.Clone(e.idle.free)
+	all := make([]held, len(slots))
 	searchers := searching(e.word.Load())
-	slots := e.idle.slots // copied before each change
 	for i, s := range slots {
 		if r := s.owner(); r != nil {
 			all[i].r = r

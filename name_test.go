@@ -172,3 +172,34 @@ func TestNames_ExecutionTracer(t *testing.T) {
 		})
 	}
 }
+
+// A new executor gets the first suffix that is free, also where somebody has used such a name, and 4,000 executors of one name
+// need not try all names before: that took 5.6 s. Mutants: each name is tried from "-2" on; a freed number is not used again, or the
+// newest first; a number that somebody's own name stood in the way of is lost.
+func TestNames_TheFirstSuffixThatIsFree(t *testing.T) {
+	const n = 4000
+	var table nameTable
+	table.take("x")
+	for i := 2; i <= n; i++ {
+		require.Equal(t, "x-"+strconv.Itoa(i), table.take("x"))
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(10, func() { table.give(table.take("x")) }), 8.0)
+	for _, i := range []int{7, 3999, 5, 2} {
+		table.give("x-" + strconv.Itoa(i))
+	}
+	require.Equal(t, "x-2", table.take("x-2"), "a name of somebody's own")
+	require.Equal(t, "x-5", table.take("x"))
+	require.Equal(t, "x-2-2", table.take("x-2"))
+	table.give("x-2")
+	table.give("x")
+	require.Equal(t, "x", table.take("x"))
+	require.Equal(t, "x-2", table.take("x"))
+	require.Equal(t, []string{"x-7", "x-3999", "x-4001"}, []string{table.take("x"), table.take("x"), table.take("x")})
+	for i := 2; i <= n+1; i++ {
+		table.give("x-" + strconv.Itoa(i))
+	}
+	table.give("x")
+	table.give("x-2-2")
+	require.Empty(t, table.taken)
+	require.Empty(t, table.series)
+}

@@ -36,12 +36,12 @@ type slot struct {
 	holder atomicRunner // who has it, or had it last: see owner
 	retire atomicFlag   // leave at the next boundary; written under idle.mu
 	loan   *loan        // what it was lent for, or nil; see stall.go
+	index  int          // in Executor.slots; under idle.mu
 }
 
 // idle holds everything that is not running. Lock order: idle.mu is a leaf; see ARCHITECTURE.
 type idle struct {
 	mu      sync.Mutex
-	slots   []*slot    // all slots, also in Executor.slots; copied before each change
 	free    []*slot    // held by nobody, deques empty; the last in is the first out
 	parked  runnerList // runners without a slot; the last in is the first out
 	surplus runnerList // runners that run without a slot
@@ -195,7 +195,7 @@ func (e *Executor) pushFree(s *slot) {
 func (e *Executor) rest() bool {
 	e.idle.mu.Lock()
 	defer e.idle.mu.Unlock()
-	if len(e.idle.free) < len(e.idle.slots) {
+	if len(e.idle.free) < len(*e.slots.Load()) {
 		return false
 	}
 	e.word.Or(stale)
@@ -230,8 +230,9 @@ func (e *Executor) hasWork() bool {
 	if e.inject.filled.Load() {
 		return true
 	}
-	for _, s := range *e.slots.Load() {
-		if s.len() > 0 {
+	slots := *e.slots.Load()
+	for i := range slots {
+		if slots[i].Load().len() > 0 {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -312,13 +313,13 @@ func endRunners(unlisted []*runner) {
 
 // grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
 func (e *Executor) grow(n int) {
-	for _, s := range e.idle.slots {
+	slots := slices.Collect(e.slots.Load().all())
+	for _, s := range slots {
 		if n > 0 && s.loan == nil && s.retire.Load() {
 			s.retire.Store(false)
 			n--
 		}
 	}
-	slots := slices.Clone(e.idle.slots)
 	for range n {
 		s := &slot{}
 		slots = append(slots, s)
@@ -335,8 +336,8 @@ func (e *Executor) shrink(n int) {
 		gone[e.popFree()] = true
 		n--
 	}
-	e.setSlots(slices.DeleteFunc(slices.Clone(e.idle.slots), func(s *slot) bool { return gone[s] }))
-	for _, s := range e.idle.slots {
+	e.setSlots(slices.DeleteFunc(slices.Collect(e.slots.Load().all()), func(s *slot) bool { return gone[s] }))
+	for s := range e.slots.Load().all() {
 		if n > 0 && s.loan == nil && !s.retire.Load() {
 			s.retire.Store(true)
 			n--
@@ -347,17 +348,53 @@ func (e *Executor) shrink(n int) {
 // dropSlot removes a slot that nobody holds and whose deque is empty. The holders of the others may all block by now, so
 // somebody has to look at them (W1). Caller holds idle.mu, and calls notify afterwards if there is work.
 func (e *Executor) dropSlot(s *slot) {
-	slots := slices.Clone(e.idle.slots)
-	e.setSlots(slices.DeleteFunc(slots, func(t *slot) bool { return t == s }))
+	e.slots.Store(e.slots.Load().without(s))
 	e.word.Or(lent)
 	if s.loan != nil {
 		e.idle.lent--
 	}
 }
 
+// slotList is all slots of an executor. Anybody reads it, without a lock. It is copied when slots come, and when they go
+// one by one the last one takes the place of the one that goes. It stays where it was too, so whoever still reads the longer
+// list misses no slot; one that has gone is empty, and nobody holds it.
+type slotList []atomic.Pointer[slot]
+
 func (e *Executor) setSlots(slots []*slot) {
-	e.idle.slots = slots
-	e.slots.Store(&slots)
+	e.slots.Store(newSlotList(slots))
+}
+
+func newSlotList(slots []*slot) *slotList {
+	l := make(slotList, len(slots))
+	for i, s := range slots {
+		s.index = i
+		l[i].Store(s)
+	}
+	return &l
+}
+
+// without returns the list without s, at a cost that does not depend on its length, on the average: loans end by the
+// thousand. Caller holds idle.mu.
+func (l *slotList) without(s *slot) *slotList {
+	last := len(*l) - 1
+	moved := (*l)[last].Load()
+	moved.index = s.index
+	(*l)[s.index].Store(moved)
+	shorter := (*l)[:last]
+	if 2*last <= cap(*l) { // what is above keeps slots alive that have gone
+		return newSlotList(slices.Collect(shorter.all()))
+	}
+	return &shorter
+}
+
+func (l slotList) all() iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for i := range l {
+			if !yield(l[i].Load()) {
+				return
+			}
+		}
+	}
 }
 
 // leaves reports whether the slot's holder has to give it up at this boundary.

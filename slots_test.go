@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -129,13 +131,73 @@ func TestSlots_AGiftIsSeenByStallDetection(t *testing.T) {
 		poll(t, "a runner parks", func() bool { return e.Stats().Parked > i })
 	}
 	owners := make(map[*runner]bool)
-	for _, s := range *e.slots.Load() {
+	for s := range e.slots.Load().all() {
 		require.NotNil(t, s.owner(), "a slot that is held by a task that blocks says so")
 		owners[s.owner()] = true
 	}
 	require.Len(t, owners, 2)
 	require.NoError(t, e.Go(bg, func(context.Context) { close(unmarked) }))
 	<-unmarked
+}
+
+// When 8,000 loans ended, each drop copied what was left of the list: 266 MB. And a list that changes in place must not hide
+// a slot from those who read it meanwhile. Mutants: each drop copies; the cell of the slot that moved is cleared; the slot
+// that moved does not know where to.
+func TestSlots_LoansEndByTheThousand(t *testing.T) {
+	const n, stay = 8000, 10
+	e := newPool(t, WithSlots(stay), WithMaxSpares(n), WithStallDetection(false))
+	own := slices.Collect(e.slots.Load().all())
+	lent := make([]*slot, n)
+	for i := range lent {
+		lent[i] = &slot{loan: &loan{}}
+	}
+	all := slices.Concat(own[:stay/2], lent, own[stay/2:])
+	rand.Shuffle(n, func(i, j int) { lent[i], lent[j] = lent[j], lent[i] })
+	e.idle.mu.Lock()
+	e.setSlots(all)
+	e.idle.lent += n
+	e.idle.mu.Unlock()
+
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for !closed(stop) {
+			seen := make(map[*slot]bool)
+			for s := range e.slots.Load().all() {
+				seen[s] = true
+			}
+			for _, s := range own {
+				if !seen[s] {
+					t.Error("a slot that stays was not seen")
+					return
+				}
+			}
+		}
+	})
+	for i, s := range lent {
+		e.idle.mu.Lock()
+		e.dropSlot(s)
+		e.idle.mu.Unlock()
+		if i%64 == 0 {
+			runtime.Gosched()
+		}
+	}
+	close(stop)
+	reader.Wait()
+	require.ElementsMatch(t, own, slices.Collect(e.slots.Load().all()))
+	require.NoError(t, settled(e, patience))
+
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	e.setSlots(all)
+	e.idle.lent += n
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, s := range lent {
+		e.dropSlot(s)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20))
 }
 
 // Whatever is queued anywhere is started within a bounded number of picks by others (P6). The tests count later tasks
@@ -218,7 +280,7 @@ func TestSteal_ALentSlotBeginsBehindItsLender(t *testing.T) {
 			s.push(en)
 		}
 	}
-	slots := *e.slots.Load()
+	slots := slices.Collect(e.slots.Load().all())
 	lender, r := newRunner(e), newRunner(e) // they have no goroutines: nothing runs but what the test runs
 	lender.adopt(slots[0])
 	r.picks.fair = fairness

@@ -347,7 +347,7 @@ func (k *keeper) look(now time.Time) sight {
 	g.mu.Unlock()
 
 	e.idle.mu.Lock()
-	s.slots, s.lent = len(e.idle.slots), e.idle.lent
+	s.slots, s.lent = len(*e.slots.Load()), e.idle.lent
 	k.stuck = slices.DeleteFunc(k.stuck, func(r *runner) bool { return r.list == &e.idle.parked })
 	e.idle.mu.Unlock()
 	s.stuck = len(k.stuck)
@@ -357,7 +357,7 @@ func (k *keeper) look(now time.Time) sight {
 	s.queued = e.inject.len()
 	e.inject.markAge(time.Since(epoch), false)
 	e.inject.mu.Unlock()
-	for _, slot := range *e.slots.Load() {
+	for slot := range e.slots.Load().all() {
 		s.queued += slot.len()
 	}
 	s.moved = total != k.total
@@ -394,7 +394,7 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 		e.credits.Release(int64(len(lent)))
 		return false
 	}
-	e.setSlots(slices.Concat(e.idle.slots, lent))
+	e.setSlots(append(slices.Collect(e.slots.Load().all()), lent...))
 	e.idle.lent += len(lent)
 	e.idle.mu.Unlock()
 	e.outside.compensated.Add(uint64(len(lent)))

@@ -287,11 +287,11 @@ func (e *Executor) Stats() Stats {
 	s.OldestAge = q.oldest(time.Since(epoch))
 	q.mu.Unlock()
 	e.idle.mu.Lock()
-	slots, free, live, surplus := e.idle.slots, len(e.idle.free), e.idle.live, e.idle.surplus.len
+	slots, free, live, surplus := *e.slots.Load(), len(e.idle.free), e.idle.live, e.idle.surplus.len
 	s.Lent, s.Wakeups = e.idle.lent, e.idle.wakeups
 	s.Workers, s.Parked = live, e.idle.parked.len
 	e.idle.mu.Unlock()
-	for _, slot := range slots {
+	for slot := range slots.all() {
 		s.QueuedLocal += slot.len()
 	}
 	if c := e.timers(); c != nil {
@@ -320,7 +320,7 @@ func (e *Executor) Stats() Stats {
 // lazilyBlocked counts the slots whose holders are blocked and that nobody has needed.
 func (e *Executor) lazilyBlocked() int {
 	n := 0
-	for _, s := range *e.slots.Load() {
+	for s := range e.slots.Load().all() {
 		if s.blocked() {
 			n++
 		}

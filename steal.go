@@ -94,7 +94,7 @@ func (r *runner) pickFairly(d *deque, batch bool) (entry, bool) {
 func (r *runner) visit() (entry, bool) {
 	slots := *r.e.slots.Load()
 	r.picks.next++
-	victim := slots[r.picks.next%uint32(len(slots))]
+	victim := slots[r.picks.next%uint32(len(slots))].Load()
 	if victim == r.slot || victim.len() == 0 {
 		return entry{}, false
 	}
@@ -117,7 +117,7 @@ func (r *runner) pickBehind() (entry, bool) {
 	slots := *r.e.slots.Load()
 	for range min(len(slots), maxBehind) {
 		r.picks.next++
-		if s := slots[r.picks.next%uint32(len(slots))]; s != r.slot && s.len() > 0 {
+		if s := slots[r.picks.next%uint32(len(slots))].Load(); s != r.slot && s.len() > 0 {
 			if en, ok := r.steal(s); ok {
 				return en, true
 			}
@@ -189,10 +189,11 @@ var epoch = time.Now()
 // caller is counted as searching.
 func (r *runner) search() (entry, bool) {
 	for range searchPasses {
-		slots := chaos.Shuffled(*r.e.slots.Load())
+		slots := *r.e.slots.Load()
+		stride := chaos.Stride(len(slots))
 		start := int(r.random() % uint64(len(slots)))
 		for i := range slots {
-			victim := slots[(start+i)%len(slots)]
+			victim := slots[(start+i*stride)%len(slots)].Load()
 			if victim == r.slot {
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,7 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 	e := worn(t)
 	idle, q := &e.idle, &e.inject
 	r, s, other := idle.parked.top, idle.free[0], idle.free[1]
+	all := slices.Collect(e.slots.Load().all())
 	task := entry{fn: func(context.Context) {}, of: &origin{parent: context.Background()}}
 	fake := newRunner(e) // its goroutine does not take tokens
 	parent, cancel := context.WithCancel(context.Background())
@@ -93,8 +95,8 @@ func TestValidate_ComplainsAboutBrokenStates(t *testing.T) {
 		{"on the free list 0 times", func() { idle.free = idle.free[1:] }, func() { idle.free = append([]*slot{s}, idle.free...) }},
 		{"on the free list 2 times", func() { idle.free[1] = s }, func() { idle.free[1] = other }},
 		{"that was dropped is free", func() { idle.free[0] = &slot{} }, func() { idle.free[0] = s }},
-		{"listed twice", func() { idle.slots = append(idle.slots, s) }, func() { idle.slots = idle.slots[:len(idle.slots)-1] }},
-		{"thieves see other slots", func() { e.slots.Store(&[]*slot{s}) }, func() { e.slots.Store(&idle.slots) }},
+		{"listed twice", func() { e.setSlots(append(slices.Clone(all), s)) }, func() { e.setSlots(all) }},
+		{"is at 0, and says 1", func() { all[0].index = 1 }, func() { all[0].index = 0 }},
 		{"there are 2 slots, and should be 3", func() { e.size.Add(1) }, func() { e.size.Add(-1) }},
 		{"to be retired", func() { s.retire.Store(true) }, func() { s.retire.Store(false) }},
 		{"still lent", func() { s.loan = &loan{lender: r} }, func() { s.loan = nil }},

@@ -152,8 +152,9 @@ func (e *Executor) nobodyRuns() bool {
 	if e.word.Load()&(searchingMask|freeMask) != 0 {
 		return false
 	}
-	for _, s := range *e.slots.Load() {
-		if !s.blocked() {
+	slots := *e.slots.Load()
+	for i := range slots {
+		if !slots[i].Load().blocked() {
 			return false
 		}
 	}

@@ -5,7 +5,6 @@ package chaos
 import (
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -77,14 +76,20 @@ func Forced(p Point) bool {
 	return chance(p)%8 == 0
 }
 
-// Shuffled returns s in random order: who looks for a victim, or for a blocked slot, goes by it.
-func Shuffled[T any](s []T) []T {
-	s = slices.Clone(s)
-	for i := range s {
-		j := i + int(chance(D1Claim)%uint64(len(s)-i))
-		s[i], s[j] = s[j], s[i]
+// Stride returns a random number without a common factor with n: who looks for a victim, or for a blocked slot, goes round
+// in such steps, and comes to each of n once.
+func Stride(n int) int {
+	common := func(a, b int) int {
+		for b != 0 {
+			a, b = b, a%b
+		}
+		return a
 	}
-	return s
+	for {
+		if stride := 1 + int(chance(D1Claim)%uint64(n)); common(n, stride) == 1 {
+			return stride
+		}
+	}
 }
 
 // Hook makes fn take the place of the delays, until the function that it returns is called: for tests that want

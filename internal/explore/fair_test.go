@@ -19,7 +19,7 @@ const (
 
 var _ = mirrors(map[string]string{
 	"runner.pickFairly":  "8357ce341fd4",
-	"runner.visit":       "ccd27576ccbc",
+	"runner.visit":       "6db45f748ce9",
 	"injector.takeApart": "6dcb55b7a386",
 	"injector.empty":     "053d7d069919",
 })
