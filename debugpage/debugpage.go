@@ -4,8 +4,8 @@
 //
 //	mux.Handle("/debug/executor/", debugpage.Handler())
 //
-// Browsers get a page that is kept up to date by server-sent events, ?format=json is a Report, and everybody else
-// gets text. Names of tasks, panic values and stacks are shown, arguments of tasks are not.
+// Browsers get a page that is kept up to date by server-sent events, ?format=json is a Report, ?format=list an
+// Overview, and everybody else gets text. Names of tasks, panic values and stacks are shown, arguments of tasks are not.
 //
 // Nobody looking costs nothing. Any number of viewers costs one goroutine for each executor that they look at, which
 // takes a look once a second until 10 s after the last of them has gone. The page reads [executor.Executor.Report],
@@ -59,7 +59,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	format := formatOf(req)
 	if format == "" {
-		http.Error(w, fmt.Sprintf("executor: unknown format %q: use html, json, text or events", cutOff(req.URL.Query().Get("format"), 40)), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("executor: unknown format %q: use html, json, list, text or events", cutOff(req.URL.Query().Get("format"), 40)), http.StatusBadRequest)
 		return
 	}
 	c, ok := h.choose(req)
@@ -74,6 +74,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case "json":
 		head.Set("Content-Type", "application/json; charset=utf-8")
 		writeBody(w, renderJSON(frames(req, c.list())))
+	case "list":
+		head.Set("Content-Type", "application/json; charset=utf-8")
+		writeBody(w, encoded(overviewOf(c.list())))
 	case "text":
 		head.Set("Content-Type", "text/plain; charset=utf-8")
 		if all := c.list(); len(all) > maxSections {
@@ -96,7 +99,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func formatOf(req *http.Request) string {
 	if query := req.URL.Query(); query.Has("format") {
 		switch format := query.Get("format"); format {
-		case "html", "json", "text", "events":
+		case "html", "json", "list", "text", "events":
 			return format
 		}
 		return ""
@@ -179,10 +182,14 @@ func renderJSON(all []*snapshot) []byte {
 	for _, f := range all {
 		report.Executors = append(report.Executors, f.state)
 	}
+	return encoded(report)
+}
+
+func encoded(data any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(report); err != nil {
+	if err := enc.Encode(data); err != nil {
 		return fmt.Appendf(nil, "%q\n", err.Error())
 	}
 	return b.Bytes()

@@ -81,7 +81,7 @@ func TestPage_OtherMethodsAndFormatsAreRefused(t *testing.T) {
 	for _, format := range []string{"xml", "", "JSON", "<b>"} {
 		res, body := fetch(t, "GET", url+"?format="+format)
 		require.Equal(t, 400, res.StatusCode, format)
-		require.Contains(t, body, "html, json, text or events")
+		require.Contains(t, body, "html, json, list, text or events")
 		require.Equal(t, "text/plain; charset=utf-8", res.Header.Get("Content-Type"))
 	}
 	require.Zero(t, debugpage.Lookouts(e), "a refused request is not a viewer")

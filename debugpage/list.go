@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html/template"
-	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,26 +16,9 @@ import (
 // maxSections is how many executors are shown in full on one page.
 const maxSections = 16
 
-// row is a line of the list.
-type row struct {
-	Name, Link string
-	executor.Stats
-}
-
-func rowsOf(all []*executor.Executor) []row {
-	rows := make([]row, len(all))
-	for i, e := range all {
-		rows[i] = row{Name: e.Name(), Link: "?executor=" + url.QueryEscape(e.Name()), Stats: e.Stats()}
-	}
-	return rows
-}
-
 // renderList renders the list as a fragment.
 func renderList(all []*executor.Executor) []byte {
-	return pageTemplate().render("list.html", struct {
-		Rows      []row
-		Bulkheads []executor.BulkheadStats
-	}{rowsOf(all), bulkheads()})
+	return pageTemplate().render("list.html", overviewOf(all))
 }
 
 func renderListPage(all []*executor.Executor) []byte {
@@ -46,9 +29,10 @@ func renderTextList(all []*executor.Executor) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%d executors; ?executor=NAME shows one of them\n\n", len(all))
 	columns := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(columns, "running\tof slots\tqueued\twaiting\tsubmitted\tname")
-	for _, r := range rowsOf(all) {
-		fmt.Fprintf(columns, "%d\t%d\t%d\t%d\t%d\t%s\n", r.Running, r.Slots, r.Queued, r.Waiting, r.Submitted, printable(r.Name))
+	fmt.Fprintln(columns, "state\trunning\tof slots\tqueued\toldest\twaiting\tper s\tadvice\tname")
+	for _, r := range overviewOf(all).Executors {
+		fmt.Fprintf(columns, "%s\t%d\t%d\t%d\t%s\t%d\t%s\t%s\t%s\n", r.State, r.Running, r.Slots, r.Queued, measuredText(r.Oldest), r.Waiting,
+			countText(r.Rate), strings.Join(r.Advice, " "), printable(r.Name))
 	}
 	_ = columns.Flush()
 	writeTextBulkheads(&b)

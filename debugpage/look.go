@@ -135,17 +135,22 @@ func (o *observer) remember(d *State, now *counted, names map[string]int) {
 	if len(o.counts) > 0 {
 		first := o.counts[0]
 		d.Wait, d.Run = timesOf(now.waits.Since(first.waits)), timesOf(now.runs.Since(first.runs))
-		d.Window = Window{
-			Length:        now.at.Sub(first.at),
-			Rejected:      since(now.stats.Rejected, first.stats.Rejected),
-			RejectedFull:  since(now.stats.RejectedFull, first.stats.RejectedFull),
-			Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),
-			NoSpare:       since(now.stats.StallsNoSpare, first.stats.StallsNoSpare),
-			Periods:       since(now.quota.Periods, first.quota.Periods),
-			Throttled:     since(now.quota.Throttled, first.quota.Throttled),
-		}
+		d.Window = windowOf(first, now)
 	}
 	d.Tasks = o.topTasks()
+}
+
+// windowOf is what was counted from first to now.
+func windowOf(first, now *counted) Window {
+	return Window{
+		Length:        now.at.Sub(first.at),
+		Rejected:      since(now.stats.Rejected, first.stats.Rejected),
+		RejectedFull:  since(now.stats.RejectedFull, first.stats.RejectedFull),
+		Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),
+		NoSpare:       since(now.stats.StallsNoSpare, first.stats.StallsNoSpare),
+		Periods:       since(now.quota.Periods, first.quota.Periods),
+		Throttled:     since(now.quota.Throttled, first.quota.Throttled),
+	}
 }
 
 func ended(s *executor.Stats) uint64 { return s.Completed + s.Panicked + s.Canceled }
