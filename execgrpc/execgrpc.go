@@ -13,6 +13,7 @@ package execgrpc
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,8 +26,9 @@ import (
 // Option changes what an interceptor of a server does.
 type Option func(*server)
 
-// WithoutWaiting refuses a call when there is no room for it at once, instead of letting it wait for its turn.
-func WithoutWaiting() Option { return func(s *server) { s.submit = executor.TrySubmit[struct{}] } }
+// WithWaiting bounds how many calls of the interceptor wait for a slot; more are refused. With 0 none waits.
+// Default: the executor's queue limit.
+func WithWaiting(n int) Option { return func(s *server) { s.most = int64(n) } }
 
 // WithContext sets what makes the context under which a call waits and runs, from the call's context and method: to
 // choose a lane or a tenant, or name the task. Default: the call's context.
@@ -36,24 +38,30 @@ func WithContext(of func(ctx context.Context, method string) context.Context) Op
 
 type server struct {
 	e       *executor.Executor
-	submit  func(context.Context, *executor.Executor, func(context.Context) (struct{}, error)) (*executor.Future[struct{}], error)
 	context func(context.Context, string) context.Context
+
+	most    int64
+	waiting atomic.Int64
 }
 
 func newServer(e *executor.Executor, opts []Option) *server {
 	if e == nil {
 		panic(errors.New("execgrpc: nil Executor"))
 	}
-	s := &server{e: e, submit: executor.Submit[struct{}]}
+	s := &server{e: e, most: -1}
 	for _, opt := range opts {
 		opt(s)
+	}
+	if s.most < 0 {
+		s.most = int64(e.Stats().QueueLimit)
 	}
 	return s
 }
 
-// UnaryServer returns an interceptor that runs each call as a task of e, with the task's context. A call for which there is
-// no slot waits its turn, until its context is done. One that is refused, because it may not wait, e is overloaded or closed,
-// gets the code Unavailable, which clients may try again. A panic in the handler passes through.
+// UnaryServer returns an interceptor that runs each call under e's Do, on the goroutine that grpc has for it, with the task's
+// context. A call for which there is no slot waits its turn, until its context is done. One that is refused, because it may
+// not wait, e is overloaded or closed, gets the code Unavailable, which clients may try again. A panic or Goexit in the
+// handler passes through.
 func UnaryServer(e *executor.Executor, opts ...Option) grpc.UnaryServerInterceptor {
 	s := newServer(e, opts)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
@@ -76,33 +84,39 @@ func StreamServer(e *executor.Executor, opts ...Option) grpc.StreamServerInterce
 	}
 }
 
-// run runs fn as a task and returns its error.
+// run runs fn under Do and returns its error.
 func (s *server) run(ctx context.Context, method string, fn func(context.Context) error) error {
 	if s.context != nil {
 		ctx = s.context(ctx, method)
 	}
-	var began bool
-	var failed error
-	f, err := s.submit(ctx, s.e, func(ctx context.Context) (struct{}, error) {
-		began = true
-		failed = fn(ctx)
-		return struct{}{}, nil
-	})
-	if err == nil {
-		_, err = f.Wait(context.Background())
+	do := s.e.Do
+	if s.waiting.Add(1) > s.most {
+		do = s.e.TryDo
 	}
-	var p *executor.PanicError
+	began := false
+	waits := func() { s.waiting.Add(-1) }
+	defer func() {
+		if !began {
+			waits()
+		}
+	}()
+	err := do(ctx, func(ctx context.Context) error {
+		began = true
+		waits()
+		return fn(ctx)
+	})
 	switch {
-	case errors.As(err, &p) && began:
-		panic(p.Value)
-	case began && err != nil: // it called runtime.Goexit
-		return status.Error(codes.Internal, err.Error())
 	case began:
-		return failed
-	case ctx.Err() != nil:
+		return err
+	case ctx.Err() != nil && !refusal(err):
 		return status.FromContextError(ctx.Err()).Err()
 	}
 	return status.Error(codes.Unavailable, err.Error())
+}
+
+// refusal reports whether err is the executor's own word, and not the cause of a context, which may match anything.
+func refusal(err error) bool {
+	return err == executor.ErrQueueFull || err == executor.ErrOverloaded || err == executor.ErrClosed
 }
 
 // serverStream is a stream of a server whose waits lend the slot, with the task's context.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,10 +154,11 @@ func TestServer_ClientThatDoesNotRead(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A call beyond the bound of those that wait is refused, and so is every call when the executor is closed.
 func TestServer_Refuses(t *testing.T) {
-	e := newExecutor(t, executor.WithSlots(1), executor.WithQueueLimit(1), executor.WithStallDetection(false))
+	e := newExecutor(t, executor.WithSlots(1), executor.WithStallDetection(false))
 	hold := make(chan struct{})
-	client, _ := start(t, e, &service{unary: func(context.Context) error { <-hold; return nil }}, execgrpc.WithoutWaiting())
+	client, _ := start(t, e, &service{unary: func(context.Context) error { <-hold; return nil }}, execgrpc.WithWaiting(1))
 	var all sync.WaitGroup
 	for i := range 2 { // one runs and one waits
 		all.Go(func() { _, _ = client.EmptyCall(context.Background(), new(testgrpc.Empty)) })
@@ -169,6 +172,18 @@ func TestServer_Refuses(t *testing.T) {
 	all.Wait()
 	require.NoError(t, e.Close())
 	_, err = client.EmptyCall(t.Context(), new(testgrpc.Empty))
+	require.Equal(t, codes.Unavailable, status.Code(err))
+}
+
+// A refusal is told from the end of a context by what happened: a cause may be any error.
+func TestServer_TheCauseOfAContextIsNoRefusal(t *testing.T) {
+	e := newExecutor(t)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(executor.ErrClosed)
+	_, err := execgrpc.UnaryServer(e)(ctx, nil, new(grpc.UnaryServerInfo), nil)
+	require.Equal(t, codes.Canceled, status.Code(err))
+	require.NoError(t, e.Close())
+	_, err = execgrpc.UnaryServer(e)(context.Background(), nil, new(grpc.UnaryServerInfo), nil)
 	require.Equal(t, codes.Unavailable, status.Code(err))
 }
 
@@ -224,14 +239,35 @@ func TestServer_Drains(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-func TestServer_APanicPassesThrough(t *testing.T) {
+// The handler runs on grpc's goroutine: a panic passes through with its own stack, a Goexit ends that goroutine. Mutant: run
+// submits and waits.
+func TestServer_PanicsAndGoexitPassThrough(t *testing.T) {
 	e := newExecutor(t)
 	intercept := execgrpc.UnaryServer(e)
-	require.PanicsWithValue(t, "boom", func() {
-		_, _ = intercept(context.Background(), nil, new(grpc.UnaryServerInfo), func(context.Context, any) (any, error) { panic("boom") })
-	})
+	call := func(fn func()) {
+		_, _ = intercept(context.Background(), nil, new(grpc.UnaryServerInfo), func(context.Context, any) (any, error) { fn(); return nil, nil })
+	}
+	func() {
+		defer func() {
+			require.Equal(t, "boom", recover())
+			require.Contains(t, string(debug.Stack()), "explode")
+		}()
+		call(explode)
+	}()
+	ended := make(chan bool)
+	go func() {
+		back := false
+		defer func() { ended <- back }()
+		call(runtime.Goexit)
+		back = true
+	}()
+	require.False(t, <-ended)
+	require.NoError(t, e.Quiesce(context.Background()))
+	require.EqualValues(t, 2, e.Stats().Panicked)
 	require.Panics(t, func() { execgrpc.StreamServer(nil) })
 }
+
+func explode() { panic("boom") }
 
 // A hundred calls that wait for each other on one slot without stall detection, unary and streams. Mutants: a call of the
 // client outside of Blocking.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -47,10 +46,11 @@ type handler struct {
 	waiting atomic.Int64
 }
 
-// Handler returns a handler that runs each request in next as a task of e, with the task's context as the request's. A
-// request for which there is no slot waits its turn, until its context is done; one that may not wait, or that comes when e
-// is closed, is answered with 503 and Retry-After. Reads of the request's body and writes, flushes and hijacked connections
-// of the answer lend the slot while they wait. A panic in next reaches net/http as without it.
+// Handler returns a handler that runs each request in next under e's Do, on the goroutine that net/http has for it, with the
+// task's context as the request's. A request for which there is no slot waits its turn, until its context is done; one that
+// may not wait, or that comes when e is closed or overloaded, is answered with 503 and Retry-After. Reads of the request's
+// body and writes, flushes and hijacked connections of the answer lend the slot while they wait. A panic or Goexit in next
+// reaches net/http as without it. Inside a task of e a request runs at once, as part of that task.
 //
 // It panics if e or next is nil.
 func Handler(e *executor.Executor, next http.Handler, opts ...Option) http.Handler {
@@ -84,7 +84,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	header := w.Header()
 	header.Set("Retry-After", strconv.Itoa(int((h.retry+time.Second-1)/time.Second)))
-	if errors.Is(err, executor.ErrClosed) {
+	if err == executor.ErrClosed { // itself: the cause of a context may match anything
 		header.Set("Connection", "close") // another process is better
 	}
 	h.refusal(w, r, err)
@@ -103,35 +103,23 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, ctx context.Cont
 	h.next.ServeHTTP(waitingWriter(w), inner)
 }
 
-// run runs fn as a task and waits for its end. It reports whether fn began; if not, err says why.
+// run runs fn under Do. It reports whether fn began; if not, err says why.
 func (h *handler) run(ctx context.Context, fn func(context.Context)) (began bool, err error) {
-	submit := executor.Submit[struct{}]
-	if h.most == 0 {
-		submit = executor.TrySubmit[struct{}]
+	do := h.e.Do
+	if h.waiting.Add(1) > h.most {
+		do = h.e.TryDo
 	}
-	if waiting := h.waiting.Add(1); h.most > 0 && waiting > h.most {
-		h.waiting.Add(-1)
-		return false, executor.ErrQueueFull
-	}
-	f, err := submit(ctx, h.e, func(ctx context.Context) (struct{}, error) {
+	waits := func() { h.waiting.Add(-1) }
+	defer func() {
+		if !began {
+			waits()
+		}
+	}()
+	err = do(ctx, func(ctx context.Context) error {
 		began = true
-		h.waiting.Add(-1)
+		waits()
 		fn(ctx)
-		return struct{}{}, nil
+		return nil
 	})
-	if err == nil {
-		_, err = f.Wait(context.Background())
-	}
-	if !began {
-		h.waiting.Add(-1)
-		return false, err
-	}
-	var p *executor.PanicError
-	switch {
-	case errors.As(err, &p):
-		panic(p.Value)
-	case errors.Is(err, executor.ErrGoexit):
-		runtime.Goexit()
-	}
-	return true, nil
+	return began, err
 }

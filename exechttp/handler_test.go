@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -222,95 +220,6 @@ func TestHandler_StreamsAndUpgradesHoldNobodyUp(t *testing.T) {
 	close(events)
 	_, err = io.ReadAll(lines)
 	require.NoError(t, err)
-}
-
-func TestHandler_Refuses(t *testing.T) {
-	e := newExecutor(t, executor.WithSlots(1))
-	started, hold := make(chan struct{}, 10), make(chan struct{})
-	var reasons []error
-	h := exechttp.Handler(e, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started <- struct{}{}
-		<-hold
-	}), exechttp.WithWaiting(1), exechttp.WithRetryAfter(1500*time.Millisecond), exechttp.WithRefusal(func(w http.ResponseWriter, _ *http.Request, err error) {
-		reasons = append(reasons, err)
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}))
-	call := func(ctx context.Context) *httptest.ResponseRecorder {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
-		return w
-	}
-	var all sync.WaitGroup
-	all.Go(func() { call(context.Background()) })
-	<-started
-	ctx, cancel := context.WithCancel(context.Background())
-	waiting := make(chan *httptest.ResponseRecorder)
-	go func() { waiting <- call(ctx) }()
-	for e.Stats().Queued == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	w := call(context.Background()) // one waits already
-	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Equal(t, "2", w.Header().Get("Retry-After"))
-	require.ErrorIs(t, reasons[0], executor.ErrQueueFull)
-	cancel()
-	require.Equal(t, http.StatusServiceUnavailable, (<-waiting).Code)
-	require.ErrorIs(t, reasons[1], context.Canceled)
-	close(hold)
-	all.Wait()
-	require.NoError(t, e.Close())
-	w = call(context.Background())
-	require.ErrorIs(t, reasons[2], executor.ErrClosed)
-	require.Equal(t, "close", w.Header().Get("Connection"))
-}
-
-// Shutdown of the server and then of the executor loses no request.
-func TestHandler_Drains(t *testing.T) {
-	e := newExecutor(t, executor.WithSlots(1))
-	started, hold := make(chan struct{}, 10), make(chan struct{})
-	s := serve(t, exechttp.Handler(e, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		started <- struct{}{}
-		<-hold
-		fmt.Fprint(w, "done")
-	})))
-	answers := make(chan string, 5)
-	for range 5 {
-		go func() {
-			answer, err := http.Get(s.URL)
-			if err != nil {
-				answers <- err.Error()
-				return
-			}
-			text, _ := io.ReadAll(answer.Body)
-			answers <- string(text)
-		}()
-	}
-	<-started
-	for e.Stats().Submitted < 5 {
-		time.Sleep(time.Millisecond)
-	}
-	ended := make(chan error, 2)
-	go func() {
-		ended <- s.Config.Shutdown(context.Background())
-		ended <- e.Shutdown(context.Background())
-	}()
-	close(hold)
-	for range 5 {
-		require.Equal(t, "done", <-answers)
-	}
-	require.NoError(t, <-ended)
-	require.NoError(t, <-ended)
-}
-
-func TestHandler_PanicsReachTheServer(t *testing.T) {
-	e := newExecutor(t)
-	for _, value := range []any{http.ErrAbortHandler, "boom", errors.New("an error")} {
-		h := exechttp.Handler(e, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(value) }))
-		require.PanicsWithValue(t, value, func() {
-			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-		})
-	}
-	require.Panics(t, func() { exechttp.Handler(nil, http.NotFoundHandler()) })
 }
 
 func TestHandler_TheContextIsTheProgramsChoice(t *testing.T) {
