@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -13,7 +14,7 @@ import (
 //
 // Mutants: wait for a future on a channel made for it; let go of the queue's chunks whenever a runner parks.
 func TestAllocations(t *testing.T) {
-	if raceDetector {
+	if testkit.RaceDetector {
 		t.Skip("under the race detector pools drop things at random")
 	}
 	ctx := context.Background()

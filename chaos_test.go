@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -92,21 +93,10 @@ func hold(t *testing.T, at chaos.Point, who func() bool) *stopped {
 
 func (h *stopped) await() {
 	h.t.Helper()
-	receive(h.t, h.arrived)
+	testkit.Await(h.t, "the runner stops there", h.arrived)
 }
 
 func (h *stopped) release() { h.once.Do(func() { close(h.resume) }) }
-
-func receive[T any](t *testing.T, c <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(30 * time.Second):
-		t.Fatal("this has not happened after 30 s")
-		panic("unreachable")
-	}
-}
 
 func onRunner() bool { return currentRunner(context.Background()) != nil }
 
@@ -150,14 +140,14 @@ func TestChaos_QuiesceIsNotAnsweredWithAnEarlierMoment(t *testing.T) {
 	submit(1)
 	second := quiesce(1)
 	h.release()
-	require.True(t, receive(t, first))
+	require.True(t, testkit.Await(t, "it happens", first))
 	select {
 	case <-second:
 		t.Fatal("Quiesce returns while a task that was submitted before it runs")
 	case <-time.After(20 * time.Millisecond):
 	}
 	open[1]()
-	require.True(t, receive(t, second))
+	require.True(t, testkit.Await(t, "it happens", second))
 }
 
 // endedLater makes an executor that is closed when the test ends, after what was held has been released.
@@ -177,16 +167,16 @@ func TestChaos_ATaskComesWhileTheLastSearcherParks(t *testing.T) {
 	stuck, leave := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(leave) })
 	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(stuck); <-leave }))
-	receive(t, stuck) // there is somebody to steal from, so the other one searches before it parks
+	testkit.Await(t, "it happens", stuck) // there is somebody to steal from, so the other one searches before it parks
 	ran := make(chan struct{}, 2)
 	task := func(context.Context) { ran <- struct{}{} }
 	h := hold(t, chaos.P2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
 	require.NoError(t, e.Go(context.Background(), task))
-	receive(t, ran)
+	testkit.Await(t, "it happens", ran)
 	h.await()
 	require.NoError(t, e.Go(context.Background(), task))
 	h.release()
-	receive(t, ran)
+	testkit.Await(t, "it happens", ran)
 }
 
 // A submitter is about to take the slot of a blocked task, with the only spare. The task comes back, goes on, and
@@ -205,17 +195,17 @@ func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
 		Blocking(ctx, func() { close(in2); <-out2 })
 		close(ended)
 	}))
-	receive(t, in)
+	testkit.Await(t, "it happens", in)
 	h := hold(t, chaos.B3Held, func() bool { return !onRunner() })
 	ran := make(chan struct{})
 	go func() { _ = e.Go(context.Background(), func(context.Context) { close(ran) }) }()
 	h.await()
 	close(out)
-	receive(t, in2)
+	testkit.Await(t, "it happens", in2)
 	h.release()
-	receive(t, ran) // while the first task is still inside
+	testkit.Await(t, "it happens", ran) // while the first task is still inside
 	leave()
-	receive(t, ended)
+	testkit.Await(t, "it happens", ended)
 	require.NoError(t, settled(e, patience))
 }
 
@@ -242,7 +232,7 @@ func TestChaos_AnOwnerFillsItsDequeAroundAThief(t *testing.T) {
 			child(i)
 		}
 	}))
-	receive(t, filled)
+	testkit.Await(t, "it happens", filled)
 	h.release()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -8,24 +8,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 	"weak"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
 // gone waits until what p points to is collected.
 func gone[T any](t *testing.T, what string, p weak.Pointer[T]) {
 	t.Helper()
-	until(t, what+" is collected", func() bool { runtime.GC(); return p.Value() == nil })
-}
-
-func until(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !cond(); {
-		require.True(t, time.Now().Before(deadline), "not within %v: %s", patience, what)
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, what+" is collected", func() bool { runtime.GC(); return p.Value() == nil })
 }
 
 type cargo [1 << 12]byte
@@ -88,8 +80,8 @@ func TestContext_ALinkDiesWithTheLastThatNeededIt(t *testing.T) {
 		gone(t, "what a parent that is never canceled refers to", cargo1)
 		gone(t, "what a parent with a Done of its own refers to", cargo2)
 	}
-	until(t, "the table is empty", func() bool { runtime.GC(); return e.links.size() == 0 })
-	until(t, "no goroutine is left", func() bool { return !strings.Contains(allStacks(), "(*watcher).watch(") })
+	testkit.Eventually(t, "the table is empty", func() bool { runtime.GC(); return e.links.size() == 0 })
+	testkit.Eventually(t, "no goroutine is left", func() bool { return !strings.Contains(allStacks(), "(*watcher).watch(") })
 }
 
 // Mutants: a link is not a child of its source, or not held by what is made from it: it is collected although somebody
@@ -257,7 +249,7 @@ func TestContext_ATaskThatIsHandedOnForEverStaysFlat(t *testing.T) {
 			require.Equal(t, c.ends, many.Done() != ring[0].links.root.ctx.Done() && c.first != background && many.(*taskContext).parent.Done() != nil, name)
 		}
 	}
-	until(t, "the tables hold what is needed", func() bool {
+	testkit.Eventually(t, "the tables hold what is needed", func() bool {
 		runtime.GC()
 		return ring[0].links.size() <= 8 && ring[1].links.size() <= 8
 	})

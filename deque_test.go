@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -400,7 +401,7 @@ func (h *dequeHammer) popHead() {
 
 // many is n, or less where it would take too long.
 func many(n int) int {
-	if raceDetector || testing.Short() {
+	if testkit.RaceDetector || testing.Short() {
 		return n / 10
 	}
 	return n

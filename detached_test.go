@@ -56,7 +56,7 @@ func TestDetached_TheCallFollowsTheContextAndTheTaskDoesNot(t *testing.T) {
 			}
 			require.ErrorIs(t, e.Go(ctx, body), context.Canceled, "done at submit")
 			require.ErrorIs(t, e.TryGo(ctx, body), context.Canceled, "done at submit")
-			gate.open()
+			gate.Open()
 			for range 4 {
 				require.NoError(t, await(t, "what was accepted runs", seen))
 			}

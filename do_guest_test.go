@@ -79,12 +79,12 @@ func TestDo_ComingBackAsSurplus(t *testing.T) {
 		require.NoError(t, e.Do(bg, func(ctx context.Context) error {
 			started := make(chan struct{})
 			executor.Blocking(ctx, func() {
-				require.NoError(t, e.Go(bg, func(context.Context) { close(started); hold.wait() }))
+				require.NoError(t, e.Go(bg, func(context.Context) { close(started); hold.Wait() }))
 				await(t, "the slot is somebody else's", started)
 			})
 			return nil // without a slot
 		}))
-		hold.open()
+		hold.Open()
 		quiet(t, e)
 	}
 	requireParallelism(t, e, 1)
@@ -184,7 +184,7 @@ func TestDo_AnUnfinishedGuest(t *testing.T) {
 	require.NoError(t, e.Do(bg, func(context.Context) error { return nil }))
 	hold, started, ended := newGate(t), make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- e.Do(executor.WithTaskName(bg, "guest"), func(context.Context) error { close(started); hold.wait(); return nil })
+		ended <- e.Do(executor.WithTaskName(bg, "guest"), func(context.Context) error { close(started); hold.Wait(); return nil })
 	}()
 	await(t, "the guest", started)
 	var u *executor.UnfinishedError
@@ -192,7 +192,7 @@ func TestDo_AnUnfinishedGuest(t *testing.T) {
 	require.Len(t, u.Running, 1)
 	require.Equal(t, "guest", u.Running[0].Name)
 	require.Contains(t, u.Running[0].Func, "TestDo_AnUnfinishedGuest")
-	hold.open()
+	hold.Open()
 	require.NoError(t, await(t, "the guest's end", ended))
 	require.NoError(t, e.Shutdown(bg))
 }
@@ -249,13 +249,13 @@ func TestDo_RacesEverything(t *testing.T) {
 					how := rng.IntN(8)
 					did := false
 					fn := func(ctx context.Context) error {
-						p.enter()
+						p.Enter()
 						did = true
 						ran.Add(1)
 						if how%2 == 0 {
 							runtime.Gosched()
 						}
-						p.leave()
+						p.Leave()
 						if how == 5 {
 							executor.Blocking(ctx, runtime.Gosched)
 						}
@@ -299,7 +299,7 @@ func TestDo_RacesEverything(t *testing.T) {
 		quiet(t, other)
 		quiet(t, e)
 		require.Equal(t, accepted.Load(), ran.Load())
-		require.LessOrEqual(t, p.max.Load(), int64(slots))
+		require.LessOrEqual(t, p.Max(), int64(slots))
 		requireParallelism(t, e, slots)
 	}
 }

@@ -69,7 +69,7 @@ func TestDo_FirstComeFirstServed(t *testing.T) {
 			waiting(t, e, i+1)
 			require.ErrorIs(t, e.TryDo(bg, func(context.Context) error { t.Error("overtook"); return nil }), executor.ErrQueueFull)
 		}
-		g.open()
+		g.Open()
 		within(t, "all guests", wg.Wait)
 		quiet(t, e)
 		require.Len(t, order, 20)
@@ -89,20 +89,20 @@ func TestDo_AGuestPassesItsSlotToTheNext(t *testing.T) {
 	first := newGate(t)
 	started := make(chan struct{})
 	wg.Go(func() {
-		_ = e.Do(bg, func(context.Context) error { close(started); first.wait(); return nil })
+		_ = e.Do(bg, func(context.Context) error { close(started); first.Wait(); return nil })
 	})
 	await(t, "the first one", started)
 	for range n {
 		wg.Go(func() {
-			if err := e.Do(bg, func(context.Context) error { p.enter(); defer p.leave(); runtime.Gosched(); return nil }); err != nil {
+			if err := e.Do(bg, func(context.Context) error { p.Enter(); defer p.Leave(); runtime.Gosched(); return nil }); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	waiting(t, e, n)
-	first.open()
+	first.Open()
 	within(t, "all guests", wg.Wait)
-	require.EqualValues(t, 1, p.max.Load())
+	require.EqualValues(t, 1, p.Max())
 	require.Zero(t, executor.Runners(e), "no runner was between two guests")
 	quiet(t, e)
 }
@@ -140,7 +140,7 @@ func TestDo_WhatEndsAWait(t *testing.T) {
 		require.NoError(t, e.TryGo(bg, func(context.Context) {}))
 	}
 	require.ErrorIs(t, e.TryGo(bg, func(context.Context) {}), executor.ErrQueueFull)
-	g.open()
+	g.Open()
 	quiet(t, e)
 
 	g = stick(t, e, 1) // Shutdown runs what was accepted, and refuses what waits for room.
@@ -156,7 +156,7 @@ func TestDo_WhatEndsAWait(t *testing.T) {
 	require.ErrorIs(t, await(t, "the one that waits for room", ends), executor.ErrClosed)
 	require.ErrorIs(t, e.Do(bg, never), executor.ErrClosed)
 	require.ErrorIs(t, e.TryDo(bg, never), executor.ErrClosed)
-	g.open()
+	g.Open()
 	for range 2 {
 		require.NoError(t, await(t, "an accepted guest", ends))
 	}
@@ -173,7 +173,7 @@ func TestDo_WhatEndsAWait(t *testing.T) {
 	for range 2 {
 		require.ErrorIs(t, await(t, "a dropped guest", ends), executor.ErrClosed)
 	}
-	g.open()
+	g.Open()
 	require.NoError(t, await(t, "Close", down))
 	require.EqualValues(t, 2, e.Stats().Canceled)
 }
@@ -190,7 +190,7 @@ func TestDo_InATask(t *testing.T) {
 		}
 		err := inTask(t, e, func(ctx context.Context) error {
 			for _, kind := range ctxKinds {
-				c, cancel := kind.of(ctx)
+				c, cancel := kind.Of(ctx)
 				defer cancel()
 				ran := 0
 				run := func(ctx context.Context) error {
@@ -201,7 +201,7 @@ func TestDo_InATask(t *testing.T) {
 					return do(ctx, func(context.Context) error { ran++; return nil })
 				}
 				if err := do(c, run); err != nil {
-					return fmt.Errorf("%s: %w", kind.name, err)
+					return fmt.Errorf("%s: %w", kind.Name, err)
 				}
 				executor.Blocking(c, func() {
 					blocked := e.Stats().Blocked
@@ -211,7 +211,7 @@ func TestDo_InATask(t *testing.T) {
 						}
 						return run(ctx)
 					}); err != nil {
-						t.Errorf("%s, inside Blocking: %v", kind.name, err)
+						t.Errorf("%s, inside Blocking: %v", kind.Name, err)
 					}
 					if n := e.Stats().Blocked; n != blocked {
 						t.Errorf("after Do inside Blocking %d are blocked", n)
@@ -319,11 +319,11 @@ func TestDo_InATaskOfAnotherExecutor(t *testing.T) {
 	require.NoError(t, inTask(t, a, func(ctx context.Context) error {
 		err := b.Do(ctx, func(context.Context) error {
 			started := make(chan struct{})
-			require.NoError(t, a.Go(bg, func(context.Context) { close(started); back.wait() }))
+			require.NoError(t, a.Go(bg, func(context.Context) { close(started); back.Wait() }))
 			await(t, "another task of a", started)
 			return nil
 		})
-		back.open()
+		back.Open()
 		return err
 	}))
 	requireParallelism(t, a, 1)

@@ -125,7 +125,7 @@ func TestFuture_WaitLeavesWhenItsContextIsDone(t *testing.T) {
 	err = await(t, "Wait leaves", errs)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, cause)
-	g.open()
+	g.Open()
 	require.NoError(t, result(t, f))
 	v, err := f.Wait(ctx)
 	require.NoError(t, err, "a finished future gives its result whatever the context")
@@ -138,11 +138,11 @@ func TestFromContext_KnowsOnlyTaskContexts(t *testing.T) {
 	require.False(t, ok)
 	require.NoError(t, inTask(t, a, func(ctx context.Context) error {
 		for _, k := range ctxKinds {
-			c, cancel := k.of(ctx)
+			c, cancel := k.Of(ctx)
 			of, ok := executor.FromContext(c)
 			cancel()
-			if want := k.name != "Background"; ok != want || (want && of != a) {
-				return fmt.Errorf("%s: %v %v", k.name, of, ok)
+			if want := k.Name != "Background"; ok != want || (want && of != a) {
+				return fmt.Errorf("%s: %v %v", k.Name, of, ok)
 			}
 		}
 		f, err := executor.Submit(ctx, b, func(ctx context.Context) (*executor.Executor, error) {

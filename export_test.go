@@ -6,21 +6,11 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"time"
 )
 
 // The seams through which tests look inside, and the checker of invariants.
-
-// raceDetector tells whether this is a build for it.
-var raceDetector = func() bool {
-	info, _ := debug.ReadBuildInfo()
-	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}()
-
-// RaceDetector is raceDetector, for tests outside of the package.
-var RaceDetector = raceDetector
 
 // KeepApart makes sure that figures of a name are kept apart, whatever other tests have used.
 var KeepApart = keepApart
@@ -30,14 +20,6 @@ func NameOf(e *Executor) string { return e.name }
 
 // Validate is validate, for tests outside of the package.
 func Validate(e *Executor) error { return validate(e) }
-
-// spin keeps a processor busy for about d. Spin is the same, for tests outside of the package.
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
-	}
-}
-
-func Spin(d time.Duration) { spin(d) }
 
 // Settled is settled, for tests outside of the package.
 func Settled(e *Executor, within time.Duration) error { return settled(e, within) }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/testkit"
 )
 
 // A tree is a program for an executor, made from bytes: tasks that start tasks, wait, block, fail and so on. It
@@ -386,7 +388,7 @@ func pause(arg int) {
 	case 0:
 		runtime.Gosched()
 	case 1:
-		spin(20 * time.Microsecond)
+		testkit.Spin(20 * time.Microsecond)
 	case 2:
 		time.Sleep(50 * time.Microsecond)
 	case 3:

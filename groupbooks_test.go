@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -387,7 +388,7 @@ func TestGroup_ATaskOfALimitedGroupNeverWaitsForRoom(t *testing.T) {
 	<-full
 	stop := make(chan struct{}) // what takes the slot that is lent
 	require.NoError(t, e.Go(context.Background(), func(context.Context) { <-stop }))
-	poll(t, "the slot that is lent has a task", func() bool { return e.Stats().Queued == 0 })
+	testkit.Eventually(t, "the slot that is lent has a task", func() bool { return e.Stats().Queued == 0 })
 	for e.TryGo(context.Background(), func(context.Context) {}) == nil {
 	}
 	full <- struct{}{}

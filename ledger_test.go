@@ -11,6 +11,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 	otelmetric "go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -233,7 +234,7 @@ func TestBulkheads_AreVisible(t *testing.T) {
 	go func() { _ = b.Blocking(background, func() { close(in); <-out }) }()
 	<-in
 	go func() { second <- b.Blocking(background, func() {}) }()
-	until(t, "one waits", func() bool { return b.Stats().Waiting == 1 })
+	testkit.Eventually(t, "one waits", func() bool { return b.Stats().Waiting == 1 })
 	ours := func(m metricdata.Metrics) (values map[string]float64) {
 		values = map[string]float64{}
 		for key, v := range numbers(t, m) {
@@ -251,7 +252,7 @@ func TestBulkheads_AreVisible(t *testing.T) {
 	require.Equal(t, BulkheadStats{"visible", 1, 1, 1, s.LongestWait}, s)
 	close(out)
 	require.NoError(t, <-second)
-	until(t, "both have left", func() bool { return b.Stats() == BulkheadStats{Name: "visible", Limit: 1} })
+	testkit.Eventually(t, "both have left", func() bool { return b.Stats() == BulkheadStats{Name: "visible", Limit: 1} })
 	listed := func() bool {
 		for _, s := range Bulkheads() {
 			if s.Name == "visible" {
@@ -263,5 +264,5 @@ func TestBulkheads_AreVisible(t *testing.T) {
 	require.True(t, listed())
 	runtime.KeepAlive(b)
 	b = nil
-	until(t, "nobody refers to it any more", func() bool { runtime.GC(); return !listed() })
+	testkit.Eventually(t, "nobody refers to it any more", func() bool { runtime.GC(); return !listed() })
 }

@@ -117,9 +117,9 @@ func TestReduce_AMergeThatFails(t *testing.T) {
 					up := newGate(t)
 					return executor.Reduce(ctx, e, 1000, func(_ context.Context, lo, hi, acc int) (int, error) {
 						if lo == 0 {
-							up.wait()
+							up.Wait()
 						} else if lo >= 500 && other.CompareAndSwap(false, true) {
-							up.open()
+							up.Open()
 						}
 						return acc + hi - lo, nil
 					}, func(a, b int) int { fail(); return a + b })

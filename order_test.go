@@ -25,7 +25,7 @@ func TestOrder_OneSlotIsFirstInFirstOut(t *testing.T) {
 				require.NoError(t, e.Go(context.Background(), func(context.Context) { order = append(order, i) }))
 			}
 			if gated {
-				g.open()
+				g.Open()
 			}
 			quiet(t, e)
 			require.Equal(t, want, order)
@@ -81,7 +81,7 @@ func TestOrder_ThievesTakeTheOldest(t *testing.T) {
 			}))
 		}
 		require.NoError(t, e.Go(context.Background(), func(context.Context) { close(third) }))
-		g.open()
+		g.Open()
 		first, second := await(t, "one of the first two", before), await(t, "the other", before)
 		if first && second {
 			early++

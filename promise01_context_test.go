@@ -63,7 +63,7 @@ func TestPromise01_AContextThatIsDoneAndSaysNoError(t *testing.T) {
 		require.ErrorIs(t, await(t, name, got), context.Canceled, name)
 	}
 	close(leave)
-	gate.open()
+	gate.Open()
 	quiet(t, e)
 
 	// The end of such a parent reaches a task, and what hangs below the task's context.
@@ -135,7 +135,7 @@ func TestPromise01_ARefusalIsCountedByWhatHappened(t *testing.T) {
 	for range 3 {
 		g.Go(func(context.Context) error { return nil })
 	}
-	gate.open()
+	gate.Open()
 	require.ErrorIs(t, g.Wait(), context.DeadlineExceeded)
 	quiet(t, e)
 	require.Zero(t, e.Stats().Expired)

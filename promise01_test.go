@@ -133,7 +133,7 @@ func TestPromise01_RefusedMeansNothingWasAccepted(t *testing.T) {
 	refused := 0
 	for _, full := range []bool{true, false} {
 		if !full {
-			g.open()
+			g.Open()
 			quiet(t, e)
 			before = e.Stats()
 			refused = 0

@@ -36,7 +36,7 @@ func TestPromise02_TheQueueLimitIsExactFromOutside(t *testing.T) {
 			wg.Wait()
 			require.EqualValues(t, limit, taken.Load(), "slots %d", slots)
 			require.Equal(t, limit, e.Stats().Queued)
-			g.open()
+			g.Open()
 			quiet(t, e)
 		}
 	}
@@ -157,7 +157,7 @@ func TestPromise02_SubmittersThatLeaveGiveTheirPlaceBack(t *testing.T) {
 	require.EqualValues(t, ran.Load(), s.Completed)
 	g := stick(t, e, 2)
 	require.Equal(t, limit, fill(t, e), "room was lost or won")
-	g.open()
+	g.Open()
 }
 
 // Mutant: an accepted task whose context is done keeps its permit when it is thrown away.
@@ -171,7 +171,7 @@ func TestPromise02_CanceledTasksGiveTheirRoomBack(t *testing.T) {
 			require.NoError(t, e.TryGo(ctx, func(context.Context) { t.Error("a canceled task ran") }))
 		}
 		cancel()
-		g.open()
+		g.Open()
 		quiet(t, e)
 	}
 	require.EqualValues(t, 20*limit, e.Stats().Canceled)
@@ -198,7 +198,7 @@ func TestPromise02_NoBlockedSubmitterIsForgotten(t *testing.T) {
 				}()
 			}
 			eventually(t, "all wait", func() bool { return e.Stats().Waiting == 12 })
-			g.open()
+			g.Open()
 			within(t, "all blocked submitters are let in", wg.Wait)
 			quiet(t, e)
 		}

@@ -18,12 +18,12 @@ const dequeSize = 256
 func TestPromise02_GoInsideATaskEndsAtTheHardCap(t *testing.T) {
 	for _, limit := range []int{1, 8, 300} {
 		for _, kind := range ctxKinds {
-			t.Run(fmt.Sprintf("limit=%d/%s", limit, kind.name), func(t *testing.T) {
+			t.Run(fmt.Sprintf("limit=%d/%s", limit, kind.Name), func(t *testing.T) {
 				e := bare(t, 1, executor.WithQueueLimit(limit))
 				var ran atomic.Int64
 				accepted := 0
 				require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-					ctx, cancel := kind.of(ctx)
+					ctx, cancel := kind.Of(ctx)
 					defer cancel()
 					for range 10 * (limit + dequeSize) {
 						err := e.Go(context.WithoutCancel(ctx), func(context.Context) { ran.Add(1) })
@@ -50,12 +50,12 @@ func TestPromise02_GoInsideATaskEndsAtTheHardCap(t *testing.T) {
 func TestPromise02_GoInsideBlockingEndsAtTheHardCap(t *testing.T) {
 	const limit = 8
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			e := bare(t, 1, executor.WithQueueLimit(limit))
 			var ran atomic.Int64
 			accepted := 0
 			require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				executor.Blocking(ctx, func() {
 					for err == nil && accepted < 10*(limit+dequeSize) {
@@ -109,12 +109,12 @@ func TestPromise02_SubmitInsideATaskEndsAtTheHardCap(t *testing.T) {
 func TestPromise02_TryGoInsideATaskEndsAtTheLimit(t *testing.T) {
 	const limit = 8
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			e := bare(t, 1, executor.WithQueueLimit(limit))
 			var ran atomic.Int64
 			accepted := 0
 			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				for {
 					err := e.TryGo(context.WithoutCancel(ctx), func(context.Context) { ran.Add(1) })
@@ -207,12 +207,12 @@ func TestPromise02_ForkInsideATaskNeverFails(t *testing.T) {
 // overflow of a full deque into the injector forgets a task.
 func TestPromise02_GoAtTheLimitLendsTheSlot(t *testing.T) {
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			e := spared(t, 1, 4, executor.WithQueueLimit(8))
 			n := scaled(20000)
 			var ran atomic.Int64
 			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				for i := range n {
 					if err := e.Go(context.WithoutCancel(ctx), func(context.Context) { ran.Add(1) }); err != nil {
@@ -265,12 +265,12 @@ func TestPromise02_GoToAnotherFullExecutorLendsTheSlot(t *testing.T) {
 	stuck := stick(t, b, 1)
 	require.Equal(t, 1, fill(t, b))
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			leave, stop := context.WithCancel(context.Background())
 			defer stop()
 			errs := make(chan error, 1)
 			require.NoError(t, a.Go(context.Background(), func(ctx context.Context) {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				ctx, cancel2 := context.WithCancel(ctx)
 				defer cancel2()
@@ -283,7 +283,7 @@ func TestPromise02_GoToAnotherFullExecutorLendsTheSlot(t *testing.T) {
 			require.ErrorIs(t, await(t, "the submitter leaves", errs), context.Canceled)
 		})
 	}
-	stuck.open()
+	stuck.Open()
 	quiet(t, a)
 	quiet(t, b)
 }

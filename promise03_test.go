@@ -208,11 +208,11 @@ func TestPromise03_SubmitAndWaitInsideATaskNeverDeadlocks(t *testing.T) {
 				for _, cfg := range [][2]int{{1, 0}, {1, 1}, {2, 0}} {
 					e := spared(t, cfg[0], cfg[1], executor.WithQueueLimit(4096))
 					err := inTask(t, e, func(ctx context.Context) error {
-						ctx, cancel := kind.of(ctx)
+						ctx, cancel := kind.Of(ctx)
 						defer cancel()
 						return shape.run(ctx, e)
 					})
-					require.NoError(t, err, "%s, %d slots, %d spares", kind.name, cfg[0], cfg[1])
+					require.NoError(t, err, "%s, %d slots, %d spares", kind.Name, cfg[0], cfg[1])
 					quiet(t, e)
 					closeNow(t, e)
 				}
@@ -231,10 +231,10 @@ func TestPromise03_EveryShapeAtOnce(t *testing.T) {
 			for i := range scaled(1500) {
 				shape, kind := shapes[i%len(shapes)], ctxKinds[i/len(shapes)%len(ctxKinds)]
 				g.Go(func(ctx context.Context) error {
-					ctx, cancel := kind.of(ctx)
+					ctx, cancel := kind.Of(ctx)
 					defer cancel()
 					if err := shape.run(ctx, e); err != nil {
-						return fmt.Errorf("%s, %s: %w", shape.name, kind.name, err)
+						return fmt.Errorf("%s, %s: %w", shape.name, kind.Name, err)
 					}
 					return nil
 				})

@@ -36,7 +36,7 @@ func TestPromise03_WaitOnARunningTaskLendsTheSlot(t *testing.T) {
 	}
 	stuck := func(v env) {
 		close(v.started)
-		v.running.wait()
+		v.running.Wait()
 	}
 	for name, run := range map[string]func(ctx context.Context, v env) error{
 		"Future": func(ctx context.Context, v env) error {
@@ -72,21 +72,21 @@ func TestPromise03_WaitOnARunningTaskLendsTheSlot(t *testing.T) {
 		},
 	} {
 		for _, kind := range ctxKinds {
-			if name == "Join" && kind.name == "Background" {
+			if name == "Join" && kind.Name == "Background" {
 				continue // A Fork outside a task's context runs at once.
 			}
-			t.Run(name+"/"+kind.name, func(t *testing.T) {
+			t.Run(name+"/"+kind.Name, func(t *testing.T) {
 				e := spared(t, 2, 1)
 				v := env{e: e, running: newGate(t), started: make(chan struct{})}
 				out, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
-					ctx, cancel := kind.of(ctx)
+					ctx, cancel := kind.Of(ctx)
 					defer cancel()
 					return 1, run(ctx, v)
 				})
 				require.NoError(t, err)
 				await(t, "the awaited task runs on the other slot", v.started)
 				// Both slots are held; only a lent one can run this.
-				require.NoError(t, e.Go(context.Background(), func(context.Context) { v.running.open() }))
+				require.NoError(t, e.Go(context.Background(), func(context.Context) { v.running.Open() }))
 				require.NoError(t, result(t, out))
 				quiet(t, e)
 			})
@@ -128,13 +128,13 @@ func TestPromise03_WaitOnAYieldedTask(t *testing.T) {
 func TestPromise03_ExecutorsThatWaitForEachOther(t *testing.T) {
 	for _, spares := range []int{0, 1, 4} {
 		for _, kind := range ctxKinds {
-			t.Run(fmt.Sprintf("spares=%d/%s", spares, kind.name), func(t *testing.T) {
+			t.Run(fmt.Sprintf("spares=%d/%s", spares, kind.Name), func(t *testing.T) {
 				a, b := spared(t, 1, spares), spared(t, 1, spares)
 				// As deep as the runners of both go: each task of the chain is on a stack of its own.
 				depth := 2*spares + 1
 				var pingPong func(ctx context.Context, here, there *executor.Executor, depth int) error
 				pingPong = func(ctx context.Context, here, there *executor.Executor, depth int) error {
-					ctx, cancel := kind.of(ctx)
+					ctx, cancel := kind.Of(ctx)
 					defer cancel()
 					if depth == 0 {
 						return nil
@@ -164,7 +164,7 @@ func TestPromise03_WaitLeavesWithItsContextAndTheTaskGoesOn(t *testing.T) {
 		running, started, waiting := newGate(t), make(chan struct{}), make(chan struct{})
 		f, err := executor.Submit(context.Background(), e, func(context.Context) (int, error) {
 			close(started)
-			running.wait()
+			running.Wait()
 			return 3, nil
 		})
 		require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestPromise03_WaitLeavesWithItsContextAndTheTaskGoesOn(t *testing.T) {
 		err = result(t, left)
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, cause)
-		running.open()
+		running.Open()
 		v, err := f.Wait(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, 3, v)
@@ -197,7 +197,7 @@ func TestPromise03_AnyNumberOfWaitersFromAnywhere(t *testing.T) {
 	e := spared(t, 2, 64)
 	running := newGate(t)
 	f, err := executor.Submit(context.Background(), e, func(context.Context) (int, error) {
-		executor.Blocking(context.Background(), running.wait)
+		executor.Blocking(context.Background(), running.Wait)
 		return 9, nil
 	})
 	require.NoError(t, err)
@@ -210,7 +210,7 @@ func TestPromise03_AnyNumberOfWaitersFromAnywhere(t *testing.T) {
 		go check(context.Background())
 		require.NoError(t, e.Go(context.Background(), check))
 	}
-	running.open()
+	running.Open()
 	for range cap(results) {
 		require.NoError(t, await(t, "a waiter gets the result", results))
 	}
@@ -245,8 +245,8 @@ func requireParallelism(t testing.TB, e *executor.Executor, n int) {
 	var here atomic.Int64
 	for range n {
 		require.NoError(t, e.Go(context.Background(), func(context.Context) {
-			p.enter()
-			defer p.leave()
+			p.Enter()
+			defer p.Leave()
 			if here.Add(1) == int64(n) {
 				close(meet)
 			}
@@ -256,15 +256,15 @@ func requireParallelism(t testing.TB, e *executor.Executor, n int) {
 	await(t, fmt.Sprintf("%d tasks run at once", n), meet)
 	for range 200 {
 		require.NoError(t, e.Go(context.Background(), func(context.Context) {
-			p.enter()
-			defer p.leave()
+			p.Enter()
+			defer p.Leave()
 			for range 2000 {
 				here.Add(1)
 			}
 		}))
 	}
 	quiet(t, e)
-	require.LessOrEqual(t, p.max.Load(), int64(n))
+	require.LessOrEqual(t, p.Max(), int64(n))
 }
 
 // Mutant: a task that waits for itself parks, and hangs. Mutant: only the innermost task on the stack is looked at, or only

@@ -35,8 +35,8 @@ func TestBulkhead_LimitHoldsOverAllExecutorsAndCallers(t *testing.T) {
 	var ran atomic.Int64
 	body := func(ctx context.Context) {
 		err := b.Blocking(ctx, func() {
-			p.enter()
-			defer p.leave()
+			p.Enter()
+			defer p.Leave()
 			ran.Add(1)
 			for range 5 {
 				runtime.Gosched()
@@ -49,7 +49,7 @@ func TestBulkhead_LimitHoldsOverAllExecutorsAndCallers(t *testing.T) {
 	n := scaled(2000)
 	var wg sync.WaitGroup
 	for i := range n {
-		ctx, cancel := ctxKinds[i%len(ctxKinds)].of(context.Background())
+		ctx, cancel := ctxKinds[i%len(ctxKinds)].Of(context.Background())
 		defer cancel()
 		require.NoError(t, e1.Go(ctx, body))
 		require.NoError(t, e2.Go(ctx, func(context.Context) { body(context.Background()) }))
@@ -62,7 +62,7 @@ func TestBulkhead_LimitHoldsOverAllExecutorsAndCallers(t *testing.T) {
 	quiet(t, e1)
 	quiet(t, e2)
 	require.EqualValues(t, 2*n+(n+9)/10, ran.Load())
-	require.LessOrEqual(t, p.max.Load(), int64(limit))
+	require.LessOrEqual(t, p.Max(), int64(limit))
 }
 
 // hold takes one permit of b until the gate opens.
@@ -71,24 +71,24 @@ func hold(t *testing.T, b *executor.Bulkhead) *gate {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = b.Blocking(context.Background(), func() { close(inside); g.wait() })
+		_ = b.Blocking(context.Background(), func() { close(inside); g.Wait() })
 	}()
 	await(t, "the permit is taken", inside)
-	t.Cleanup(func() { g.open(); await(t, "the permit is given back", done) })
+	t.Cleanup(func() { g.Open(); await(t, "the permit is given back", done) })
 	return g
 }
 
 // Mutant: a task waits for the permit with its slot.
 func TestBulkhead_WaitingForAPermitLendsTheSlot(t *testing.T) {
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			b, err := executor.NewBulkhead("busy", 1)
 			require.NoError(t, err)
 			held := hold(t, b)
 			e := spared(t, 1, 1)
 			about := make(chan struct{})
 			f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				close(about)
 				ran := false
@@ -101,7 +101,7 @@ func TestBulkhead_WaitingForAPermitLendsTheSlot(t *testing.T) {
 			require.NoError(t, err)
 			await(t, "the task asks for a permit", about)
 			alive(t, e)
-			held.open()
+			held.Open()
 			require.NoError(t, result(t, f))
 			quiet(t, e)
 		})
@@ -132,7 +132,7 @@ func TestBulkhead_WaitLeavesWithItsContext(t *testing.T) {
 			require.ErrorIs(t, err, context.Canceled)
 			require.ErrorIs(t, err, cause)
 		}
-		held.open()
+		held.Open()
 		within(t, "the permit is free again", func() {
 			if err := b.Blocking(context.Background(), func() {}); err != nil {
 				t.Error(err)

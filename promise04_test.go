@@ -36,9 +36,9 @@ var lenders = []struct {
 func forEachLender(t *testing.T, test func(t *testing.T, lend func(ctx context.Context, fn func()))) {
 	for _, l := range lenders {
 		for _, kind := range ctxKinds {
-			t.Run(l.name+"/"+kind.name, func(t *testing.T) {
+			t.Run(l.name+"/"+kind.Name, func(t *testing.T) {
 				test(t, func(ctx context.Context, fn func()) {
-					ctx, cancel := kind.of(ctx)
+					ctx, cancel := kind.Of(ctx)
 					defer cancel()
 					l.run(ctx, fn)
 				})
@@ -53,11 +53,11 @@ func TestPromise04_BlockingLendsTheSlotToLaterWork(t *testing.T) {
 		e := spared(t, 1, 1)
 		g, inside := newGate(t), make(chan struct{})
 		require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-			lend(ctx, func() { close(inside); g.wait() })
+			lend(ctx, func() { close(inside); g.Wait() })
 		}))
 		await(t, "the task blocks", inside)
 		alive(t, e)
-		g.open()
+		g.Open()
 		quiet(t, e)
 		requireParallelism(t, e, 1)
 	})
@@ -76,7 +76,7 @@ func TestPromise04_BlockingLendsTheSlotToEarlierWork(t *testing.T) {
 				lend(ctx, func() { <-opened })
 			}))
 			require.NoError(t, e.Go(context.Background(), func(context.Context) { close(opened) }))
-			g.open()
+			g.Open()
 			quiet(t, e)
 			// In the own deque.
 			require.NoError(t, inTask(t, e, func(ctx context.Context) error {
@@ -119,10 +119,10 @@ func TestPromise04_ATaskClaimedInsideBlockingTakesTheSlotBack(t *testing.T) {
 			e := spared(t, 1, 2)
 			g := newGate(t)
 			f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (v int, err error) {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				executor.Blocking(ctx, func() {
-					child, err2 := executor.Submit(ctx, e, func(context.Context) (int, error) { g.wait(); return 1, nil })
+					child, err2 := executor.Submit(ctx, e, func(context.Context) (int, error) { g.Wait(); return 1, nil })
 					if err = err2; err == nil {
 						v, err = child.Wait(ctx)
 					}
@@ -134,8 +134,8 @@ func TestPromise04_ATaskClaimedInsideBlockingTakesTheSlotBack(t *testing.T) {
 			var ran atomic.Bool
 			require.NoError(t, e.Go(context.Background(), func(context.Context) { ran.Store(true) }))
 			synctest.Wait()
-			require.False(t, ran.Load(), "two tasks run on one slot (%s)", kind.name)
-			g.open()
+			require.False(t, ran.Load(), "two tasks run on one slot (%s)", kind.Name)
+			g.Open()
 			require.NoError(t, result(t, f))
 			quiet(t, e)
 			require.True(t, ran.Load())
@@ -170,9 +170,9 @@ func TestPromise04_ReturningFromBlockingNeverWaitsForASlot(t *testing.T) {
 			e := spared(t, slots, slots+2)
 			granted, held, inside := newGate(t), newGate(t), make(chan struct{})
 			owner, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
-				lend(ctx, func() { close(inside); granted.wait() })
+				lend(ctx, func() { close(inside); granted.Wait() })
 				// Now it owns what the others want, who hold every slot.
-				held.open()
+				held.Open()
 				return 1, nil
 			})
 			require.NoError(t, err)
@@ -181,13 +181,13 @@ func TestPromise04_ReturningFromBlockingNeverWaitsForASlot(t *testing.T) {
 			for range 2 * slots {
 				require.NoError(t, e.Go(context.Background(), func(context.Context) {
 					started <- struct{}{}
-					held.wait()
+					held.Wait()
 				}))
 			}
 			for range slots {
 				await(t, "the others hold all slots", started)
 			}
-			granted.open()
+			granted.Open()
 			require.NoError(t, result(t, owner))
 			quiet(t, e)
 			requireParallelism(t, e, slots)
@@ -230,17 +230,17 @@ func TestPromise04_SurplusIsRepaid(t *testing.T) {
 			inside := make(chan struct{})
 			wg.Add(1)
 			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-				executor.Blocking(ctx, func() { close(inside); granted.wait() })
+				executor.Blocking(ctx, func() { close(inside); granted.Wait() })
 				wg.Done()
-				hold.wait()
+				hold.Wait()
 			}))
 			await(t, "a task blocks", inside)
 		}
 		g := stick(t, e, 1)
-		granted.open()
+		granted.Open()
 		within(t, "all come back as surplus", wg.Wait)
-		hold.open()
-		g.open()
+		hold.Open()
+		g.Open()
 		quiet(t, e)
 		requireParallelism(t, e, 1)
 	}
@@ -256,13 +256,13 @@ func TestPromise04_NestedBlockingJustRuns(t *testing.T) {
 				executor.Blocking(context.Background(), func() {})
 			})
 			close(inside)
-			g.wait()
+			g.Wait()
 		})
 	}))
 	await(t, "the outer call still blocks", inside)
 	alive(t, e)
 	require.Equal(t, 1, e.Stats().Blocked)
-	g.open()
+	g.Open()
 	quiet(t, e)
 	requireParallelism(t, e, 1)
 }
@@ -278,23 +278,23 @@ func TestPromise04_SparesAreBounded(t *testing.T) {
 		for range n {
 			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
 				executor.Blocking(ctx, func() {
-					p.enter()
-					defer p.leave()
-					g.wait()
+					p.Enter()
+					defer p.Leave()
+					g.Wait()
 				})
 				done.Add(1)
 			}))
 		}
-		eventually(t, "as many block as there are runners", func() bool { return p.now.Load() == slots+spares })
+		eventually(t, "as many block as there are runners", func() bool { return p.Now() == slots+spares })
 		s := e.Stats()
 		require.LessOrEqual(t, s.Spares, spares)
 		require.Equal(t, slots+spares, s.Blocked)
 		require.NotZero(t, s.Uncompensated)
 		require.NotZero(t, s.Handoffs)
-		g.open()
+		g.Open()
 		quiet(t, e)
 		require.EqualValues(t, n, done.Load())
-		require.EqualValues(t, slots+spares, p.max.Load())
+		require.EqualValues(t, slots+spares, p.Max())
 	}
 	requireParallelism(t, e, slots)
 }

@@ -321,7 +321,7 @@ func TestPromise05_ManyHeldTasksAreDroppedWithoutRecursion(t *testing.T) {
 				waited := make(chan error, 1)
 				go func() { waited <- g.Wait() }()
 				require.Error(t, await(t, "Wait", waited))
-				other.open()
+				other.Open()
 				await(t, "the end", ended)
 				s := quiet(t, e)
 				require.EqualValues(t, n, s.Canceled)

@@ -24,14 +24,14 @@ var retained = []struct {
 		f, err := executor.Submit(ctx, e, func(context.Context) (int, error) { fn(); return 1, nil })
 		require.NoError(t, err)
 		done := f.Done() // watches the parent
-		busy.open()
+		busy.Open()
 		await(t, "the end", done)
 		return f
 	}},
 	{"a Future that panicked", func(t *testing.T, e *executor.Executor, ctx context.Context, _ context.CancelFunc, fn func(), busy *gate) any {
 		f, err := executor.Submit(ctx, e, func(context.Context) (int, error) { fn(); panic("boom") })
 		require.NoError(t, err)
-		busy.open()
+		busy.Open()
 		require.Error(t, result(t, f))
 		return f
 	}},
@@ -50,7 +50,7 @@ var retained = []struct {
 		leave()
 		_, err = f.Wait(left)
 		require.ErrorIs(t, err, context.Canceled)
-		busy.open()
+		busy.Open()
 		require.NoError(t, result(t, f))
 		return f
 	}},
@@ -77,7 +77,7 @@ var retained = []struct {
 	{"a group task that ended", func(t *testing.T, e *executor.Executor, ctx context.Context, _ context.CancelFunc, fn func(), busy *gate) any {
 		g := e.NewGroup(context.Background())
 		g.Go(func(context.Context) error { fn(); return nil })
-		busy.open()
+		busy.Open()
 		eventually(t, "it ends", func() bool { return e.Stats().Completed == 2 })
 		return g // before Wait
 	}},
@@ -85,12 +85,12 @@ var retained = []struct {
 		g := e.NewGroup(context.Background())
 		g.SetLimit(2)
 		bad := newGate(t)
-		g.Go(func(context.Context) error { bad.wait(); return errors.New("bad") }) // behind busy
+		g.Go(func(context.Context) error { bad.Wait(); return errors.New("bad") }) // behind busy
 		for range 3 {                                                              // one queued, two held
 			g.Go(func(context.Context) error { fn(); return nil })
 		}
-		bad.open()
-		busy.open()
+		bad.Open()
+		busy.Open()
 		eventually(t, "they are dropped", func() bool { return e.Stats().Canceled+e.Stats().Completed == 5 })
 		return g
 	}},
@@ -112,7 +112,7 @@ var retained = []struct {
 		return []any{g, busy}
 	}},
 	{"forked children that nobody joined, or another task", func(t *testing.T, e *executor.Executor, ctx context.Context, _ context.CancelFunc, fn func(), busy *gate) any {
-		busy.open()
+		busy.Open()
 		var kept []executor.Forked[int]
 		require.NoError(t, inTaskOf(t, e, func(ctx context.Context) error {
 			inner := context.WithValue(ctx, ctxKey{}, fn)
@@ -143,7 +143,7 @@ func TestPromise05_WhatHasEndedKeepsNothingAlive(t *testing.T) {
 				runtime.GC()
 				return gone.Value() == nil
 			})
-			busy.open()
+			busy.Open()
 			runtime.KeepAlive(kept)
 		})
 	}

@@ -60,7 +60,7 @@ func TestPromise06_AQueuedFutureResolvesAtOnce(t *testing.T) {
 				_, err := f.Wait(context.Background())
 				requireDone(t, err)
 			}
-			g.open()
+			g.Open()
 			s := quiet(t, e)
 			require.EqualValues(t, 3, s.Canceled)
 		})
@@ -79,7 +79,7 @@ func TestPromise06_AQueuedFutureResolvesAtItsDeadline(t *testing.T) {
 		require.NoError(t, err)
 		require.ErrorIs(t, result(t, f), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
-		g.open()
+		g.Open()
 		quiet(t, e)
 		require.NoError(t, e.Close())
 	})
@@ -122,7 +122,7 @@ func TestPromise06_AGroupOfQueuedTasksEndsAtOnce(t *testing.T) {
 		runtime.Gosched()
 		cancel(errCause)
 		requireDone(t, await(t, "Wait returns although no slot is free", waited))
-		g.open()
+		g.Open()
 		s := quiet(t, e)
 		require.EqualValues(t, 20, s.Canceled)
 	}
@@ -137,7 +137,7 @@ func TestPromise06_AQueuedGoTaskIsDropped(t *testing.T) {
 		require.NoError(t, e.Go(ctx, func(context.Context) { t.Error("a canceled task ran") }))
 	}
 	cancel()
-	g.open()
+	g.Open()
 	s := quiet(t, e)
 	require.EqualValues(t, 10, s.Canceled)
 	// The same in the own deque.
@@ -285,14 +285,14 @@ func TestPromise06_JoinFromAnotherTaskAndFromOutside(t *testing.T) {
 				for i := range 2 {
 					kids <- fork(ctx, func(context.Context) int { return i + 1 })
 				}
-				executor.Blocking(ctx, g.wait)
+				executor.Blocking(ctx, g.Wait)
 			}))
 			outside, task := await(t, "a child", kids), await(t, "a child", kids)
 			var got int
 			within(t, "Join from outside", func() { got = outside.Join(context.Background()) })
 			require.Equal(t, 1, got)
 			require.NoError(t, inTask(t, e, func(ctx context.Context) error { return want(nil, int64(task.Join(ctx)), 2) }))
-			g.open()
+			g.Open()
 			quiet(t, e)
 		}
 	})

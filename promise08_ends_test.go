@@ -56,9 +56,9 @@ func blockUnmarked(in chan<- struct{}, until <-chan struct{}) { in <- struct{}{}
 func TestPromise08_ShutdownSaysWhatIsUnfinished(t *testing.T) {
 	e := spared(t, 3, 4, executor.WithName("unfinished"), executor.WithStallDetection(false))
 	g, in, ended := newGate(t), make(chan struct{}, 3), make(chan error, 1)
-	require.NoError(t, e.Go(executor.WithTaskName(context.Background(), "marked"), func(ctx context.Context) { blockMarked(ctx, in, g.ch) }))
+	require.NoError(t, e.Go(executor.WithTaskName(context.Background(), "marked"), func(ctx context.Context) { blockMarked(ctx, in, g.Opened()) }))
 	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
-		child, err := executor.Submit(ctx, e, func(context.Context) (int, error) { blockUnmarked(in, g.ch); return 1, nil })
+		child, err := executor.Submit(ctx, e, func(context.Context) (int, error) { blockUnmarked(in, g.Opened()); return 1, nil })
 		if err != nil {
 			return 0, err
 		}
@@ -69,7 +69,7 @@ func TestPromise08_ShutdownSaysWhatIsUnfinished(t *testing.T) {
 		in <- struct{}{}
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
-		g.wait()
+		g.Wait()
 	}))
 	for range 3 {
 		await(t, "they run", in)
@@ -113,10 +113,10 @@ func TestPromise08_ShutdownSaysWhatIsUnfinished(t *testing.T) {
 	go func() { down <- e.Close() }()
 	go func() { down <- e.Shutdown(context.Background()) }()
 	before := e.Stats().Completed
-	g.open()
+	g.Open()
 	require.NoError(t, result(t, f))
 	eventually(t, "counters go on", func() bool { return e.Stats().Completed > before })
-	busy.open()
+	busy.Open()
 	for range 2 {
 		require.NoError(t, await(t, "the last task ends it", down))
 	}
@@ -130,7 +130,7 @@ func TestPromise08_TheLastTaskEndsAnAbandonedExecutor(t *testing.T) {
 	require.NoError(t, err)
 	g := stick(t, e, 1)
 	require.Len(t, unfinished(t, e).Running, 1)
-	g.open()
+	g.Open()
 	eventually(t, "nothing is left of it", func() bool { return runtime.NumGoroutine() <= before })
 	next, err := executor.New(executor.WithName("abandoned"))
 	require.NoError(t, err)
@@ -150,8 +150,8 @@ func TestPromise08_AnOverdueShutdownWithNothingRunning(t *testing.T) {
 	var u *executor.UnfinishedError
 	require.True(t, errors.As(err, &u))
 	require.Equal(t, 1, u.Dropped)
-	g.open()
-	leaving.open()
+	g.Open()
+	leaving.Open()
 	require.NoError(t, e.Shutdown(context.Background()))
 	require.NoError(t, e.Shutdown(ctx), "it has ended: there is nothing to wait for")
 }
@@ -171,7 +171,7 @@ func TestPromise08_EndsLendTheSlotOfAnotherExecutorsTask(t *testing.T) {
 				t.Error(err)
 			}
 		}))
-		require.NoError(t, other.Go(context.Background(), func(context.Context) { g.open() }))
+		require.NoError(t, other.Go(context.Background(), func(context.Context) { g.Open() }))
 		quiet(t, other)
 		require.EqualValues(t, 1, other.Stats().HandoffsWait, name)
 	}

@@ -202,7 +202,7 @@ func TestPromise08_WaitWithANilContext(t *testing.T) {
 	_, err = f.Wait(noCtx)
 	require.Error(t, err)
 	require.True(t, strings.HasPrefix(err.Error(), "executor: "), err)
-	g.open()
+	g.Open()
 	require.NoError(t, result(t, f))
 }
 

@@ -41,7 +41,7 @@ func TestPromise08_CloseAndShutdownAreIdempotent(t *testing.T) {
 				}
 			}()
 		}
-		g.open()
+		g.Open()
 		within(t, "everybody sees the end", wg.Wait)
 		require.NoError(t, e.Close())
 		require.NoError(t, e.Shutdown(context.Background()))
@@ -105,7 +105,7 @@ func TestPromise08_ShutdownFinishesWhatWasAcceptedAndWhatItSubmits(t *testing.T)
 	count := func(context.Context) { ran.Add(1) }
 	work := func(ctx context.Context) error {
 		leakedCtx <- ctx
-		g.wait()
+		g.Wait()
 		for i := range 100 {
 			shape := shapes[i%len(shapes)]
 			if err := shape.run(ctx, e); err != nil {
@@ -144,7 +144,7 @@ func TestPromise08_ShutdownFinishesWhatWasAcceptedAndWhatItSubmits(t *testing.T)
 	require.ErrorIs(t, executor.For(context.Background(), e, 10, func(context.Context, int) error { return nil }), executor.ErrClosed)
 	require.NoError(t, leaked.Err())
 	require.Empty(t, down)
-	g.open()
+	g.Open()
 	require.NoError(t, result(t, f), "draining tasks may submit, fork and wait")
 	require.NoError(t, await(t, "Shutdown returns", down))
 	require.EqualValues(t, 120, ran.Load())
@@ -204,7 +204,7 @@ func TestPromise08_CloseWaitsForTheRunning(t *testing.T) {
 	inSlot := stick(t, e, 1)
 	inside, blocked := make(chan struct{}), newGate(t)
 	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-		executor.Blocking(ctx, func() { close(inside); blocked.wait() })
+		executor.Blocking(ctx, func() { close(inside); blocked.Wait() })
 	}))
 	await(t, "it blocks", inside)
 	closed := make(chan error, 1)
@@ -213,9 +213,9 @@ func TestPromise08_CloseWaitsForTheRunning(t *testing.T) {
 		return errors.Is(e.TryGo(context.Background(), func(context.Context) {}), executor.ErrClosed)
 	})
 	require.Empty(t, closed)
-	inSlot.open()
+	inSlot.Open()
 	require.Empty(t, closed)
-	blocked.open()
+	blocked.Open()
 	require.NoError(t, await(t, "Close returns", closed))
 	balanced(t, e)
 }
@@ -223,10 +223,10 @@ func TestPromise08_CloseWaitsForTheRunning(t *testing.T) {
 // Mutant: the calls look for a task in their context only, or not at all: they wait for themselves.
 func TestPromise08_LifeCallsFromATaskReturnErrInTask(t *testing.T) {
 	for _, kind := range ctxKinds {
-		t.Run(kind.name, func(t *testing.T) {
+		t.Run(kind.Name, func(t *testing.T) {
 			e := spared(t, 2, 4)
 			calls := func(ctx context.Context) error {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
 				for name, err := range map[string]error{"Shutdown": e.Shutdown(ctx), "Close": e.Close(), "Quiesce": e.Quiesce(ctx)} {
 					if !errors.Is(err, executor.ErrInTask) {
@@ -271,7 +271,7 @@ func TestPromise08_ATaskMayEndAnotherExecutor(t *testing.T) {
 			require.NoError(t, err)
 			await(t, "the task of a is about to wait for b", about)
 			// b's task goes on when a runs another.
-			require.NoError(t, a.Go(context.Background(), func(context.Context) { g.open() }))
+			require.NoError(t, a.Go(context.Background(), func(context.Context) { g.Open() }))
 			require.NoError(t, result(t, f))
 			quiet(t, a)
 		})
@@ -306,7 +306,7 @@ func TestPromise08_QuiesceWaitsForEverythingAndStaysOpen(t *testing.T) {
 		cancel(errCause)
 		requireDone(t, await(t, "Quiesce leaves with its context", left))
 		require.Empty(t, still)
-		g.open()
+		g.Open()
 		require.NoError(t, await(t, "Quiesce returns", still))
 		require.EqualValues(t, 2, ran.Load())
 		require.NoError(t, <-blocked)

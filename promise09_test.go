@@ -140,7 +140,7 @@ func TestPromise09_LabelsLeftOnAreGoneAfter64Tasks(t *testing.T) {
 				}
 			}))
 		}
-		g.open()
+		g.Open()
 		quiet(t, e)
 		require.Len(t, verdict, 3)
 		for range 3 {

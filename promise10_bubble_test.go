@@ -187,7 +187,7 @@ func TestPromise10_TwoExecutorsOneInABubble(t *testing.T) {
 	out := newExecutor(t, executor.WithSlots(1))
 	elsewhere := outsiders(t)
 	release := newGate(t)
-	require.NoError(t, out.Go(context.Background(), func(context.Context) { release.wait() }))
+	require.NoError(t, out.Go(context.Background(), func(context.Context) { release.Wait() }))
 	synctest.Test(t, func(t *testing.T) {
 		in := newExecutor(t, executor.WithSlots(2))
 		for _, c := range borderCalls {
@@ -221,7 +221,7 @@ func TestPromise10_TwoExecutorsOneInABubble(t *testing.T) {
 		}
 		close(hold)
 	})
-	release.open()
+	release.Open()
 	quiet(t, out)
 }
 

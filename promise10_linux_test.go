@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -60,7 +61,7 @@ func activity(t *testing.T, pid int) string {
 // runtime's own background work is done. With a ticker no window is ever clean.
 func TestPromise10_AnIdleExecutorMakesNoContextSwitch(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+idleChild)
+	cmd.Env = append(os.Environ(), testkit.ChildEnv+"="+idleChild)
 	cmd.Stderr = os.Stderr
 	hangUp, err := cmd.StdinPipe()
 	require.NoError(t, err)

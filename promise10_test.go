@@ -168,11 +168,11 @@ func TestPromise10_NoTimerOutlivesTheKeepAlive(t *testing.T) {
 		e := newExecutor(t, executor.WithSlots(2), executor.WithKeepAlive(time.Minute))
 		g := newGate(t)
 		for range 6 {
-			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.wait) }))
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.Wait) }))
 		}
 		synctest.Wait()
 		require.Equal(t, 6, e.Stats().Blocked)
-		g.open()
+		g.Open()
 		require.NoError(t, e.Quiesce(context.Background()))
 		synctest.Wait()
 		require.NotZero(t, e.Stats().Spares, "spares are kept for a while")

@@ -23,7 +23,7 @@ func limited(t *testing.T, e *executor.Executor, limit, backlog int) (*executor.
 	first := newGate(t)
 	for range limit {
 		in := make(chan struct{})
-		g.Go(func(context.Context) error { close(in); first.wait(); return nil })
+		g.Go(func(context.Context) error { close(in); first.Wait(); return nil })
 		await(t, "a task of the group runs", in)
 	}
 	return g, first
@@ -43,7 +43,7 @@ func TestPromise12_AGroupAtItsLimitRefusesNobodyElse(t *testing.T) {
 		require.NoError(t, e.TryGo(context.Background(), func(context.Context) { close(ran) }))
 		await(t, "somebody else's task runs", ran)
 	}
-	first.open()
+	first.Open()
 	require.NoError(t, g.Wait())
 	quiet(t, e)
 }
@@ -77,7 +77,7 @@ func TestPromise12_GoFromOutsideWaitsAtTheBacklogsBound(t *testing.T) {
 			}
 			require.Equal(t, backlog, e.Stats().Queued)
 			require.False(t, g.TryGo(task(-1)))
-			first.open()
+			first.Open()
 			within(t, "all are taken", wg.Wait)
 			require.NoError(t, g.Wait())
 			require.Len(t, order, backlog+waiting)
@@ -105,7 +105,7 @@ func TestPromise12_QuiesceSeesWhoWaitsAtTheBound(t *testing.T) {
 		eventually(t, "Go waits at the bound", func() bool { return e.Stats().Waiting == 1 })
 		quieted := make(chan error, 1)
 		go func() { quieted <- e.Quiesce(context.Background()) }()
-		first.open()
+		first.Open()
 		require.NoError(t, await(t, "Quiesce", quieted))
 		require.True(t, ran.Load(), "Quiesce returned beside a caller that waited")
 		await(t, "Go returns", accepted)
@@ -121,7 +121,7 @@ func TestPromise12_TheEndOfTheContextEndsTheWaitAtTheBound(t *testing.T) {
 	g.SetLimit(1)
 	g.SetBacklog(0)
 	first, in := newGate(t), make(chan struct{})
-	g.Go(func(context.Context) error { close(in); first.wait(); return nil })
+	g.Go(func(context.Context) error { close(in); first.Wait(); return nil })
 	await(t, "the task runs", in)
 	left := make(chan struct{})
 	go func() {
@@ -132,7 +132,7 @@ func TestPromise12_TheEndOfTheContextEndsTheWaitAtTheBound(t *testing.T) {
 	cancel(errCause)
 	await(t, "Go returns", left)
 	require.Zero(t, e.Stats().Waiting)
-	first.open()
+	first.Open()
 	requireDoneSoft(t, g.Wait())
 	s := quiet(t, e)
 	require.EqualValues(t, 1, s.Submitted)
@@ -157,7 +157,7 @@ func TestPromise12_TheEndOfTheExecutorEndsTheWaitAtTheBound(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- end(e) }()
 			await(t, "Go returns", left)
-			first.open()
+			first.Open()
 			require.NoError(t, await(t, "the end", ended))
 			require.ErrorIs(t, g.Wait(), executor.ErrClosed)
 		})
@@ -178,10 +178,10 @@ func TestPromise12_ATaskOfTheGroupRunsTheChildInPlace(t *testing.T) {
 			var grow func(depth int) func(context.Context) error
 			grow = func(depth int) func(context.Context) error {
 				return func(ctx context.Context) error {
-					p.enter()
+					p.Enter()
 					ran.Add(1)
 					executor.Blocking(ctx, runtime.Gosched)
-					p.leave() // the child may run on this very stack
+					p.Leave() // the child may run on this very stack
 					for range 3 {
 						if depth > 0 {
 							g.Go(grow(depth - 1))
@@ -193,7 +193,7 @@ func TestPromise12_ATaskOfTheGroupRunsTheChildInPlace(t *testing.T) {
 			g.Go(grow(5))
 			within(t, "Wait", func() { require.NoError(t, g.Wait()) })
 			require.EqualValues(t, 364, ran.Load())
-			require.LessOrEqual(t, p.max.Load(), int64(limit))
+			require.LessOrEqual(t, p.Max(), int64(limit))
 			quiet(t, e)
 		}
 	}
@@ -293,7 +293,7 @@ func TestPromise12_ATaskOfAnotherExecutorWaitsAtTheBound(t *testing.T) {
 	}))
 	eventually(t, "the task of a waits at b's bound", func() bool { return b.Stats().Waiting == 1 })
 	alive(t, a)
-	first.open()
+	first.Open()
 	require.NoError(t, await(t, "Go returns", in))
 	require.NoError(t, g.Wait())
 	quiet(t, a)
@@ -337,7 +337,7 @@ func TestPromise12_ACrawlAtAnyQueueLimit(t *testing.T) {
 				var visit func(depth int) func(context.Context) error
 				visit = func(depth int) func(context.Context) error {
 					return func(ctx context.Context) error {
-						p.enter()
+						p.Enter()
 						seen.Add(1)
 						fetch := func() { time.Sleep(100 * time.Microsecond) }
 						if marked {
@@ -345,7 +345,7 @@ func TestPromise12_ACrawlAtAnyQueueLimit(t *testing.T) {
 						} else {
 							fetch()
 						}
-						p.leave()
+						p.Leave()
 						for range 8 {
 							if depth > 0 {
 								g.Go(visit(depth - 1))
@@ -362,7 +362,7 @@ func TestPromise12_ACrawlAtAnyQueueLimit(t *testing.T) {
 				})
 				require.EqualValues(t, 585, seen.Load())
 				if limit > 0 {
-					require.LessOrEqual(t, p.max.Load(), int64(limit))
+					require.LessOrEqual(t, p.Max(), int64(limit))
 				}
 				quiet(t, e)
 			}
@@ -381,21 +381,21 @@ func TestPromise12_SettingsStayOverRounds(t *testing.T) {
 		var p peak
 		for i := range 20 {
 			g.Go(func(context.Context) error {
-				p.enter()
-				defer p.leave()
+				p.Enter()
+				defer p.Leave()
 				runtime.Gosched()
 				return fmt.Errorf("task %d", i)
 			})
 		}
 		err := g.Wait()
 		require.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 20)
-		require.LessOrEqual(t, p.max.Load(), int64(2))
+		require.LessOrEqual(t, p.Max(), int64(2))
 	}
 	running := newGate(t)
-	g.Go(func(context.Context) error { running.wait(); return nil })
+	g.Go(func(context.Context) error { running.Wait(); return nil })
 	require.Panics(t, func() { g.SetBacklog(5) })
 	require.Panics(t, func() { g.KeepGoing() })
-	running.open()
+	running.Open()
 	require.NoError(t, g.Wait())
 	require.PanicsWithError(t, "executor: Group.SetBacklog(-1): must not be negative", func() { g.SetBacklog(-1) })
 	g.KeepGoing()

@@ -65,13 +65,13 @@ func TestPromise12_ForSplitsForSlotsThatComeFreeLater(t *testing.T) {
 			var p peak
 			use := func(ctx context.Context) error {
 				return executor.For(ctx, e, 10_000_000, func(_ context.Context, i int) error {
-					p.enter()
-					defer p.leave()
+					p.Enter()
+					defer p.Leave()
 					if i == 10 {
-						g.open() // Only now is the other slot free.
+						g.Open() // Only now is the other slot free.
 					}
 					runtime.Gosched()
-					if p.now.Load() == 2 {
+					if p.Now() == 2 {
 						return met
 					}
 					return nil
@@ -326,15 +326,15 @@ func TestPromise12_LoopsReturnWhenNothingOfThemRuns(t *testing.T) {
 		for range scaled(200) + 5 {
 			var p peak
 			err := loop(context.Background(), e, 200, func(_ context.Context, i int) error {
-				p.enter()
-				defer p.leave()
+				p.Enter()
+				defer p.Leave()
 				runtime.Gosched()
 				if i == 50 {
 					panic("x")
 				}
 				return nil
 			})
-			require.Zero(t, p.now.Load(), name)
+			require.Zero(t, p.Now(), name)
 			var pe *executor.PanicError
 			require.ErrorAs(t, err, &pe, name)
 		}

@@ -54,7 +54,7 @@ func TestPromise12_ARefusedTryGoLeavesAContextThatWasSeen(t *testing.T) {
 	require.Equal(t, 1, fill(t, e))
 	require.False(t, g.TryGo(func(context.Context) error { return nil }))
 	require.NoError(t, ctx.Err())
-	busy.open()
+	busy.Open()
 	require.NoError(t, g.Wait())
 	require.Error(t, ctx.Err())
 	quiet(t, e)
@@ -156,13 +156,13 @@ func TestPromise12_KeepGoingCountsTheEndOfTheParentOnce(t *testing.T) {
 		await(t, "a task fails", failed)
 		stuck := newGate(t)
 		for range 2 { // on the other slot
-			g.Go(func(context.Context) error { stuck.wait(); return nil })
+			g.Go(func(context.Context) error { stuck.Wait(); return nil })
 		}
 		for range 20 {
 			g.Go(func(context.Context) error { t.Error("started after the end of the parent"); return nil })
 		}
 		cancel(errCause)
-		stuck.open()
+		stuck.Open()
 		g.Go(func(context.Context) error { t.Error("started after the end of the parent"); return nil })
 		err := g.Wait()
 		require.ErrorIs(t, err, bad)

@@ -26,8 +26,8 @@ func TestPromise12_SetLimitIsNeverExceeded(t *testing.T) {
 					g.SetLimit(limit)
 					for i := range n {
 						g.Go(func(ctx context.Context) error {
-							p.enter()
-							defer p.leave()
+							p.Enter()
+							defer p.Leave()
 							ran.Add(1)
 							if i%16 == 0 {
 								runtime.Gosched()
@@ -46,7 +46,7 @@ func TestPromise12_SetLimitIsNeverExceeded(t *testing.T) {
 					require.NoError(t, use(context.Background()))
 				}
 				require.EqualValues(t, n, ran.Load())
-				require.LessOrEqual(t, p.max.Load(), int64(limit))
+				require.LessOrEqual(t, p.Max(), int64(limit))
 				quiet(t, e)
 			})
 		}
@@ -114,7 +114,7 @@ func TestPromise12_GoDoesNotWaitForTheLimit(t *testing.T) {
 	g := e.NewGroup(context.Background())
 	g.SetLimit(1)
 	first := newGate(t)
-	g.Go(func(context.Context) error { first.wait(); return nil })
+	g.Go(func(context.Context) error { first.Wait(); return nil })
 	within(t, "Go returns although the limit is reached", func() {
 		for range 500 {
 			g.Go(func(context.Context) error { return nil })
@@ -123,7 +123,7 @@ func TestPromise12_GoDoesNotWaitForTheLimit(t *testing.T) {
 	require.False(t, g.TryGo(func(context.Context) error { return errors.New("over the limit") }))
 	require.GreaterOrEqual(t, e.Stats().Queued, 500)
 	alive(t, e) // Held tasks take no slot.
-	first.open()
+	first.Open()
 	require.NoError(t, g.Wait())
 	quiet(t, e)
 }
@@ -135,7 +135,7 @@ func TestPromise12_HeldTasksAreInsideABound(t *testing.T) {
 	g := e.NewGroup(context.Background())
 	g.SetLimit(1)
 	first, in := newGate(t), make(chan struct{})
-	g.Go(func(context.Context) error { close(in); first.wait(); return nil })
+	g.Go(func(context.Context) error { close(in); first.Wait(); return nil })
 	await(t, "the first one runs", in)
 	var taken atomic.Int64
 	done := make(chan struct{})
@@ -150,7 +150,7 @@ func TestPromise12_HeldTasksAreInsideABound(t *testing.T) {
 	eventually(t, "Go from outside waits for room", func() bool { return e.Stats().Waiting == 1 })
 	require.EqualValues(t, limit, taken.Load())
 	require.NoError(t, e.TryGo(context.Background(), func(context.Context) {}))
-	first.open()
+	first.Open()
 	await(t, "all are taken", done)
 	require.NoError(t, g.Wait())
 	quiet(t, e)
@@ -165,9 +165,9 @@ func TestPromise12_SetLimitMisusePanics(t *testing.T) {
 	g.SetLimit(-1)
 	g.SetLimit(2)
 	running := newGate(t)
-	g.Go(func(context.Context) error { running.wait(); return nil })
+	g.Go(func(context.Context) error { running.Wait(); return nil })
 	require.Panics(t, func() { g.SetLimit(5) })
-	running.open()
+	running.Open()
 	require.NoError(t, g.Wait())
 	g.SetLimit(5) // Not active any more.
 	g.Go(func(context.Context) error { return nil })
@@ -187,7 +187,7 @@ func TestPromise12_TryGoRefusesWithoutAnError(t *testing.T) {
 		require.LessOrEqual(t, n, 2)
 	}
 	require.Equal(t, 2, n)
-	g.open()
+	g.Open()
 	require.NoError(t, group.Wait())
 	require.EqualValues(t, 2, ran.Load())
 	s := quiet(t, e)
@@ -210,11 +210,11 @@ func TestPromise12_TheFirstErrorWinsCancelsAndDrops(t *testing.T) {
 				return second
 			})
 			await(t, "one task runs", running)
-			g.Go(func(context.Context) error { fail.wait(); return first })
+			g.Go(func(context.Context) error { fail.Wait(); return first })
 			for range 100 {
 				g.Go(func(context.Context) error { t.Error("a task started after the first error"); return nil })
 			}
-			fail.open()
+			fail.Open()
 			var err error
 			within(t, "Wait", func() { err = g.Wait() })
 			require.Equal(t, first, err)

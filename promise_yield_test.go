@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -32,7 +33,7 @@ func TestYield_LetsTheOthersRun(t *testing.T) {
 		for range 10 {
 			require.NoError(t, e.Go(context.Background(), func(context.Context) { others.Add(1) }))
 		}
-		g.open()
+		g.Open()
 		require.NoError(t, result(t, f))
 		quiet(t, e)
 	}
@@ -64,7 +65,7 @@ func TestYield_WithoutSparesDoesNothing(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, e.Go(context.Background(), func(context.Context) { other = true }))
-	g.open()
+	g.Open()
 	require.NoError(t, result(t, f))
 	ran, _ := f.Wait(context.Background())
 	require.False(t, ran)
@@ -263,7 +264,7 @@ func TestCheckpoint_GivesEachItsShare(t *testing.T) {
 		for i := range turns {
 			require.NoError(t, e.Go(ctx, func(ctx context.Context) {
 				for executor.Checkpoint(ctx) == nil {
-					executor.Spin(100 * time.Microsecond)
+					testkit.Spin(100 * time.Microsecond)
 					if turns[i].Add(1) == 2000 {
 						stop()
 					}

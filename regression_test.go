@@ -9,16 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
 // Interleavings that were bugs once, each forced as far as the public API allows.
-
-// poll waits until ok, as a guard against hanging.
-func poll(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	require.Eventually(t, ok, 30*time.Second, 100*time.Microsecond, what)
-}
 
 // Mutant: a surplus runner that yields does not ask for the slot of a waiter that was denied a spare
 // before: the waiter and the task it waits for wait for each other.
@@ -46,9 +41,9 @@ func TestRegression_SurplusYieldsToAWaiterThatWasDenied(t *testing.T) {
 	close(out)
 	<-back
 	close(wait)
-	poll(t, "the waiter lends its slot", func() bool { return e.lazilyBlocked() == 1 })
+	testkit.Eventually(t, "the waiter lends its slot", func() bool { return e.lazilyBlocked() == 1 })
 	require.NoError(t, e.Go(ctx, func(context.Context) {}))
-	poll(t, "it is denied a spare", func() bool { return e.Stats().Uncompensated > 0 })
+	testkit.Eventually(t, "it is denied a spare", func() bool { return e.Stats().Uncompensated > 0 })
 	close(yield)
 	v, err := second.Wait(ctx)
 	require.NoError(t, err)
@@ -183,13 +178,13 @@ func TestRegression_EndLeavesNoDeadEntryAfterGoexit(t *testing.T) {
 			<-last
 			runtime.Goexit()
 		}))
-		poll(t, "the child is canceled", func() bool { return e.sum().Canceled == 1 })
+		testkit.Eventually(t, "the child is canceled", func() bool { return e.sum().Canceled == 1 })
 		e.idle.mu.Lock()
 		close(last)
-		poll(t, "the task counts as ended", func() bool { return e.sum().Panicked == 1 })
+		testkit.Eventually(t, "the task counts as ended", func() bool { return e.sum().Panicked == 1 })
 		ended := make(chan error, 1)
 		go func() { ended <- e.Shutdown(context.Background()) }()
-		poll(t, "Shutdown is past the drain", func() bool { return e.word.Load()&stopping != 0 })
+		testkit.Eventually(t, "Shutdown is past the drain", func() bool { return e.word.Load()&stopping != 0 })
 		for range 2 {
 			time.Sleep(2 * time.Millisecond)
 			e.idle.mu.Unlock()
@@ -219,7 +214,7 @@ func TestRegression_GroupWaiterHelpsOnceTheSparesAreGone(t *testing.T) {
 		})
 		Blocking(ctx, func() { <-started }) // elsewhere, or Wait would run it
 		go func() {
-			poll(t, "the first task waits", func() bool {
+			testkit.Eventually(t, "the first task waits", func() bool {
 				e.stuck.mu.Lock()
 				defer e.stuck.mu.Unlock()
 				return len(e.stuck.waits) == 1
@@ -245,13 +240,13 @@ func TestRegression_OutsideIsNotStarvedByLongTasksThatComeBack(t *testing.T) {
 	var chain func(context.Context)
 	chain = func(ctx context.Context) {
 		long.Add(1)
-		spin(time.Millisecond)
+		testkit.Spin(time.Millisecond)
 		if !stop.Load() {
 			_ = e.Go(ctx, chain)
 		}
 	}
 	require.NoError(t, e.Go(context.Background(), chain))
-	poll(t, "the chain runs", func() bool { return long.Load() > 2*fairness })
+	testkit.Eventually(t, "the chain runs", func() bool { return long.Load() > 2*fairness })
 	before := long.Load()
 	g := e.NewGroup(context.Background())
 	for range outside {
@@ -313,7 +308,7 @@ func TestRegression_ADeniedSpareDoesNotLiftTheBound(t *testing.T) {
 			close(started)
 			<-add
 			g.Go(func(context.Context) error { second.Store(true); return nil })
-			poll(t, "a spare is denied", func() bool { return e.Stats().Uncompensated > 0 })
+			testkit.Eventually(t, "a spare is denied", func() bool { return e.Stats().Uncompensated > 0 })
 			time.Sleep(20 * time.Millisecond)
 			early.Store(second.Load())
 			return nil
@@ -323,7 +318,7 @@ func TestRegression_ADeniedSpareDoesNotLiftTheBound(t *testing.T) {
 	})
 	require.NoError(t, err)
 	<-started
-	poll(t, "the waiter is parked", func() bool {
+	testkit.Eventually(t, "the waiter is parked", func() bool {
 		e.stuck.mu.Lock()
 		defer e.stuck.mu.Unlock()
 		return len(e.stuck.waits) == 1

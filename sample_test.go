@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/meter"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -220,7 +221,7 @@ func TestSampling_RefusesNonsense(t *testing.T) {
 
 // Submitting allocates nothing, whatever is plugged in, but for tasks that are measured or have a span.
 func TestSampling_AllocatesNothingOtherwise(t *testing.T) {
-	if raceDetector {
+	if testkit.RaceDetector {
 		t.Skip("the race detector allocates")
 	}
 	_, mp := newReader(t)
@@ -332,7 +333,7 @@ func TestTracing_WhatDoesNotStartLeavesNothingOpen(t *testing.T) {
 	cancel()
 	<-done
 	go func() { _ = e.Close() }()
-	poll(t, "all is dropped", func() bool { return e.sampler.tracing.Load() == 1 }) // but what runs
+	testkit.Eventually(t, "all is dropped", func() bool { return e.sampler.tracing.Load() == 1 }) // but what runs
 	close(release)
 	require.NoError(t, e.Close())
 	require.Zero(t, e.sampler.tracing.Load())

@@ -116,7 +116,7 @@ func TestSerial_OthersHaveTheirTurn(t *testing.T) {
 			require.NoError(t, s.Go(context.Background(), func(context.Context) { ran.Add(1) }))
 		}
 		require.NoError(t, e.Go(context.Background(), func(context.Context) { at.Store(ran.Load()) }))
-		hold.open()
+		hold.Open()
 		quiet(t, e)
 		require.EqualValues(t, 1000, ran.Load())
 		require.LessOrEqual(t, at.Load(), int64(16), "a drain is at most 16 tasks")
@@ -149,7 +149,7 @@ func TestSerial_BoundsAreApart(t *testing.T) {
 		require.ErrorIs(t, await(t, "the wait ends", late), why)
 		go func() { late <- s.Go(context.Background(), nothing) }()
 		eventually(t, "a submitter waits", func() bool { return e.Stats().Waiting == 1 })
-		hold.open()
+		hold.Open()
 		require.NoError(t, await(t, "there is room", late))
 		st := quiet(t, e)
 		require.EqualValues(t, 10, st.Completed)
@@ -167,13 +167,13 @@ func TestSerial_SelfWait(t *testing.T) {
 		one := func(context.Context) (int, error) { return 1, nil }
 		for _, kind := range ctxKinds {
 			require.NoError(t, s.Do(context.Background(), func(ctx context.Context) error {
-				ctx, cancel := kind.of(ctx)
+				ctx, cancel := kind.Of(ctx)
 				defer cancel()
-				require.ErrorIs(t, s.Do(ctx, func(context.Context) error { return nil }), executor.ErrSelfWait, kind.name)
+				require.ErrorIs(t, s.Do(ctx, func(context.Context) error { return nil }), executor.ErrSelfWait, kind.Name)
 				f, err := s.Submit(ctx, one)
 				require.NoError(t, err)
 				_, err = f.Wait(ctx)
-				require.ErrorIs(t, err, executor.ErrSelfWait, kind.name)
+				require.ErrorIs(t, err, executor.ErrSelfWait, kind.Name)
 				executor.Blocking(ctx, func() {
 					_, err = f.Wait(ctx)
 					require.ErrorIs(t, err, executor.ErrSelfWait, "inside Blocking")
@@ -188,7 +188,7 @@ func TestSerial_SelfWait(t *testing.T) {
 					}
 					return nil
 				})
-				if kind.name == "task ctx" {
+				if kind.Name == "task ctx" {
 					require.NoError(t, g.Wait())
 				}
 				return nil
@@ -211,7 +211,7 @@ func TestSerial_WaitingNeverDeadlocks(t *testing.T) {
 						for _, kind := range ctxKinds {
 							order = nil
 							err := inTask(t, e, func(ctx context.Context) error {
-								ctx, cancel := kind.of(ctx)
+								ctx, cancel := kind.Of(ctx)
 								defer cancel()
 								for i := range 20 {
 									require.NoError(t, s.Go(ctx, func(context.Context) { add(i) }))
@@ -276,7 +276,7 @@ func TestSerial_Do(t *testing.T) {
 		require.ErrorIs(t, s.Do(ctx, func(context.Context) error { t.Error("it ran"); return nil }), context.Canceled)
 
 		g := newGate(t)
-		require.NoError(t, s.Go(context.Background(), func(context.Context) { g.wait() }))
+		require.NoError(t, s.Go(context.Background(), func(context.Context) { g.Wait() }))
 		eventually(t, "it runs", func() bool { return e.Stats().Queued == 0 })
 		ctx, cancel = context.WithCancel(context.Background())
 		done := make(chan error)
@@ -285,7 +285,7 @@ func TestSerial_Do(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, await(t, "Do ends at once", done), context.Canceled)
 		require.Equal(t, 0, e.Stats().Queued, "and gives its place back")
-		g.open()
+		g.Open()
 		st := quiet(t, e)
 		require.EqualValues(t, 1, st.Canceled)
 		require.EqualValues(t, 2, st.Panicked)
@@ -297,7 +297,7 @@ func TestSerial_Do(t *testing.T) {
 func TestSerial_CanceledTasksAreSwept(t *testing.T) {
 	eachOrdered(t, 8, func(t *testing.T) *executor.Executor { return bare(t, 1, executor.WithQueueLimit(8)) }, func(t *testing.T, e *executor.Executor, s ordered) {
 		g := newGate(t)
-		require.NoError(t, s.Go(context.Background(), func(context.Context) { g.wait() }))
+		require.NoError(t, s.Go(context.Background(), func(context.Context) { g.Wait() }))
 		eventually(t, "it runs", func() bool { return e.Stats().Queued == 0 })
 		var ran atomic.Int32
 		for range 1000 {
@@ -310,7 +310,7 @@ func TestSerial_CanceledTasksAreSwept(t *testing.T) {
 		}
 		last, err := s.Submit(context.Background(), func(context.Context) (int, error) { return 7, nil })
 		require.NoError(t, err)
-		g.open()
+		g.Open()
 		require.NoError(t, result(t, last))
 		require.Zero(t, ran.Load())
 		require.EqualValues(t, 1000, quiet(t, e).Canceled)
@@ -323,7 +323,7 @@ func TestSerial_Ends(t *testing.T) {
 	for _, behind := range []bool{true, false} {
 		eachOrdered(t, 0, func(t *testing.T) *executor.Executor { return bare(t, 1) }, func(t *testing.T, e *executor.Executor, s ordered) {
 			g := newGate(t)
-			hold := func(context.Context) { g.wait() }
+			hold := func(context.Context) { g.Wait() }
 			if behind {
 				require.NoError(t, s.Go(context.Background(), hold))
 			} else {
@@ -338,7 +338,7 @@ func TestSerial_Ends(t *testing.T) {
 			require.ErrorIs(t, result(t, f), executor.ErrClosed)
 			require.ErrorIs(t, s.Go(context.Background(), hold), executor.ErrClosed)
 			require.ErrorIs(t, s.TryGo(context.Background(), hold), executor.ErrClosed)
-			g.open()
+			g.Open()
 			require.NoError(t, await(t, "Close", closed))
 			st := balanced(t, e)
 			require.EqualValues(t, 2, st.Canceled)
@@ -348,7 +348,7 @@ func TestSerial_Ends(t *testing.T) {
 		g := newGate(t)
 		var ran atomic.Int32
 		require.NoError(t, s.Go(context.Background(), func(ctx context.Context) {
-			g.wait()
+			g.Wait()
 			if err := s.TryGo(ctx, func(context.Context) { ran.Add(1) }); err != nil && !errors.Is(err, executor.ErrQueueFull) {
 				t.Errorf("a task of the executor is refused: %v", err)
 			}
@@ -363,7 +363,7 @@ func TestSerial_Ends(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- e.Shutdown(context.Background()) }()
 		require.ErrorIs(t, await(t, "who waits is refused", waits), executor.ErrClosed)
-		g.open()
+		g.Open()
 		require.NoError(t, await(t, "Shutdown", ended))
 		require.EqualValues(t, 2, ran.Load())
 		balanced(t, e)
@@ -434,7 +434,7 @@ func TestKeyed_ACircleForRoomIsBroken(t *testing.T) {
 	feed := func(to string) func(context.Context) {
 		return func(ctx context.Context) {
 			both <- struct{}{}
-			go1.wait()
+			go1.Wait()
 			if err := k.Go(ctx, to, func(context.Context) {}); errors.Is(err, executor.ErrSelfWait) {
 				selfWaits.Add(1)
 			} else if err != nil {
@@ -448,7 +448,7 @@ func TestKeyed_ACircleForRoomIsBroken(t *testing.T) {
 	await(t, "b runs", both)
 	require.NoError(t, k.Go(context.Background(), "a", func(context.Context) {}))
 	require.NoError(t, k.Go(context.Background(), "b", func(context.Context) {}))
-	go1.open()
+	go1.Open()
 	quiet(t, e)
 	require.EqualValues(t, 1, selfWaits.Load(), "only one is told, the other gets room then")
 }

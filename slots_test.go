@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,7 +35,7 @@ func runAtOnce(t *testing.T, e *Executor, n int) {
 		require.NoError(t, e.Go(context.Background(), func(context.Context) { all.Done(); all.Wait() }))
 	}
 	all.Wait()
-	poll(t, "the runners park", func() bool { return e.Stats().Parked == n })
+	testkit.Eventually(t, "the runners park", func() bool { return e.Stats().Parked == n })
 }
 
 // parkedRunners lists them.
@@ -128,7 +129,7 @@ func TestSlots_AGiftIsSeenByStallDetection(t *testing.T) {
 		close(back[i])
 		<-isBack[i]
 		close(end[1-i])
-		poll(t, "a runner parks", func() bool { return e.Stats().Parked > i })
+		testkit.Eventually(t, "a runner parks", func() bool { return e.Stats().Parked > i })
 	}
 	owners := make(map[*runner]bool)
 	for s := range e.slots.Load().all() {

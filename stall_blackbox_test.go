@@ -27,7 +27,7 @@ type blocker struct {
 var blockers = []blocker{
 	{"channel", func(t *testing.T, _ int) (block, release func()) {
 		g := newGate(t)
-		return g.wait, g.open
+		return g.Wait, g.Open
 	}},
 	{"sleep", func(t *testing.T, _ int) (block, release func()) {
 		var over atomic.Bool
@@ -142,11 +142,11 @@ func crowd(t *testing.T, e *executor.Executor, n int) (out func()) {
 	for range n {
 		require.NoError(t, e.Go(context.Background(), func(context.Context) {
 			arrived.Add(1)
-			g.wait()
+			g.Wait()
 		}))
 	}
 	eventually(t, "slots and spares are all in use", func() bool { return arrived.Load() == int64(n) })
-	return g.open
+	return g.Open
 }
 
 // Mutant: slots are lent without a credit; or those beyond the limit are never started afterwards.
@@ -160,7 +160,7 @@ func TestStall_SparesAreTheLimit(t *testing.T) {
 	for range slots + spares + more {
 		require.NoError(t, e.Go(context.Background(), func(context.Context) {
 			arrived.Add(1)
-			g.wait()
+			g.Wait()
 		}))
 	}
 	eventually(t, "the monitor is refused spares", func() bool { return e.Stats().StallsNoSpare >= 5 })
@@ -177,7 +177,7 @@ func TestStall_SparesAreTheLimit(t *testing.T) {
 			break
 		}
 	}
-	g.open()
+	g.Open()
 	quiet(t, e)
 	returned(t, e, slots)
 	require.EqualValues(t, slots+spares+more, arrived.Load())
@@ -192,12 +192,12 @@ func TestStall_MarkedTasksBeyondTheSparesAreReported(t *testing.T) {
 			executor.WithOnStall(func(i executor.StallInfo) { reports <- i }))
 		g := newGate(t)
 		for range slots + spares {
-			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.wait) }))
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.Wait) }))
 		}
 		eventually(t, "all block", func() bool { return e.Stats().Blocked == slots+spares })
 		require.Empty(t, reports, "nobody waits for a slot")
 		for range more {
-			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.wait) }))
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { block(ctx, g.Wait) }))
 		}
 		i := await(t, "the lack is reported", reports)
 		require.Equal(t, executor.StallSpares, i.Reason, name)
@@ -205,7 +205,7 @@ func TestStall_MarkedTasksBeyondTheSparesAreReported(t *testing.T) {
 		require.Contains(t, i.Stack, "executor."+name)
 		require.NotEmpty(t, i.Ages)
 		require.LessOrEqual(t, len(i.Ages), slots)
-		g.open()
+		g.Open()
 		quiet(t, e)
 		returned(t, e, slots)
 	}
@@ -306,13 +306,13 @@ func TestStall_ComputingInCIsNotBlocking(t *testing.T) {
 			var p peak
 			for range 6 * slots {
 				require.NoError(t, e.Go(context.Background(), func(context.Context) {
-					p.enter()
-					defer p.leave()
+					p.Enter()
+					defer p.Leave()
 					cgotest.Burn(40 * time.Millisecond)
 				}))
 			}
 			s := quiet(t, e)
-			require.LessOrEqual(t, p.max.Load(), int64(slots), "%+v", s)
+			require.LessOrEqual(t, p.Max(), int64(slots), "%+v", s)
 			require.Zero(t, s.Compensated)
 			require.NotZero(t, s.StallsBusy)
 		}
@@ -371,12 +371,12 @@ func TestStall_BusyProcessorsAreNoDeadlock(t *testing.T) {
 	g := newGate(t)
 	var arrived atomic.Int64
 	for range 3 {
-		require.NoError(t, e.Go(context.Background(), func(context.Context) { arrived.Add(1); g.wait() }))
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { arrived.Add(1); g.Wait() }))
 	}
 	eventually(t, "all have started", func() bool { return arrived.Load() == 3 })
 	s := e.Stats()
 	require.EqualValues(t, 2, s.Compensated, "%+v", s)
-	g.open()
+	g.Open()
 	quiet(t, e)
 	require.NoError(t, e.Go(context.Background(), func(context.Context) { arrived.Add(1); spinUntil(&stop) }))
 	eventually(t, "it computes", func() bool { return arrived.Load() == 4 })
@@ -400,7 +400,7 @@ func TestStall_ReportNamesTheLineThatBlocks(t *testing.T) {
 		executor.WithOnStall(func(i executor.StallInfo) { reports <- i }))
 	g := newGate(t)
 	for range 2 {
-		require.NoError(t, e.Go(context.Background(), func(context.Context) { stallSite(g.ch) }))
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { stallSite(g.Opened()) }))
 	}
 	eventually(t, "both run", func() bool { s := e.Stats(); return s.Running == 2 && s.Queued == 0 })
 	for range 3 {
@@ -418,7 +418,7 @@ func TestStall_ReportNamesTheLineThatBlocks(t *testing.T) {
 	require.Contains(t, i.Stack, "[chan receive")
 	require.NotContains(t, i.Stack, "\n\n", "one goroutine only")
 	require.Zero(t, e.Stats().Compensated, "detection is off")
-	g.open()
+	g.Open()
 	quiet(t, e)
 }
 
@@ -508,23 +508,23 @@ func TestStall_SlowHandler(t *testing.T) {
 		executor.WithOnStall(func(executor.StallInfo) {
 			calls.Add(1)
 			entered <- struct{}{}
-			held.wait()
+			held.Wait()
 			returned.Add(1)
 		}))
 	g := newGate(t)
 	for range 6 {
-		require.NoError(t, e.Go(context.Background(), func(context.Context) { g.wait() }))
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { g.Wait() }))
 	}
 	await(t, "the handler is called", entered)
 	before := e.Stats().StallsNoSpare
 	eventually(t, "the monitor goes on", func() bool { return e.Stats().StallsNoSpare >= before+5 })
-	g.open()
+	g.Open()
 	quiet(t, e)
 	alive(t, e)
 	within(t, "Close", func() { require.NoError(t, e.Close()) }) // while the handler still runs
 	require.EqualValues(t, 1, calls.Load())
 	require.Zero(t, returned.Load())
-	held.open()
+	held.Open()
 	eventually(t, "the handler returns", func() bool { return returned.Load() == 1 })
 }
 
@@ -676,14 +676,14 @@ func TestBlocking_ABurstLeavesNothingBehind(t *testing.T) {
 		var inside atomic.Int64
 		for range n {
 			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-				executor.Blocking(ctx, func() { inside.Add(1); g.wait() })
+				executor.Blocking(ctx, func() { inside.Add(1); g.Wait() })
 			}))
 		}
 		eventually(t, "all are inside", func() bool { return inside.Load() == int64(n) })
 		s := e.Stats()
 		require.Equal(t, n, s.Blocked)
 		require.GreaterOrEqual(t, s.Handoffs, uint64(n-slots))
-		g.open()
+		g.Open()
 		quiet(t, e)
 		eventually(t, "the spares retire", func() bool {
 			return e.Stats().Spares == 0 && runtime.NumGoroutine() <= before+slots

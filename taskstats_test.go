@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
@@ -132,7 +133,7 @@ func TestTaskStats_Quantiles(t *testing.T) {
 	e := newTested(t, WithSlots(1), WithHistogramSampling(1))
 	ctx := WithTaskName(background, "timed")
 	run := func() {
-		require.NoError(t, e.Go(ctx, func(context.Context) { spin(100_000) }))
+		require.NoError(t, e.Go(ctx, func(context.Context) { testkit.Spin(100_000) }))
 		require.NoError(t, e.Quiesce(background))
 	}
 	run()

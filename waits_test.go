@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -214,7 +215,7 @@ func TestWaits_WrongArgumentsAreTold(t *testing.T) {
 
 // A task that sends to a closed channel while it waits. Mutant: the panic leaves the slot lent.
 func TestSend_AChannelClosedMeanwhile(t *testing.T) {
-	if executor.RaceDetector {
+	if testkit.RaceDetector {
 		t.Skip("to close a channel that somebody sends to is a race, as the detector says")
 	}
 	e := spared(t, 1, 1)

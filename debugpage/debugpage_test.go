@@ -184,7 +184,7 @@ func TestPage_SlotsShowWhatTheyDo(t *testing.T) {
 	g := stick(t, e, 1)
 	inside := make(chan struct{})
 	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-		executor.Blocking(ctx, func() { close(inside); g.wait() })
+		executor.Blocking(ctx, func() { close(inside); g.Wait() })
 	}))
 	await(t, "the task blocks", inside)
 	var states []string
@@ -200,7 +200,7 @@ func TestPage_SlotsShowWhatTheyDo(t *testing.T) {
 		slices.Sort(states)
 		return slices.Equal(states, []string{"blocking", "idle", "running"}) && d.Runners.Blocking == 1
 	})
-	g.open()
+	g.Open()
 	quiet(t, e)
 	eventually(t, "all are idle", func() bool {
 		return !slices.ContainsFunc(report(t, url).Slots, func(s debugpage.Slot) bool { return s.State != "idle" || s.Age != 0 || s.Stack != "" })
@@ -264,7 +264,7 @@ func TestPage_AdviceAboutRealTasks(t *testing.T) {
 		openStream(t, serve(t, debugpage.Handler(e))).next() // what happened before is not advice
 		g := newGate(t)
 		for range 4 {
-			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.wait) }))
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.Wait) }))
 		}
 		advised(t, e, debugpage.AdviceSpares)
 	})

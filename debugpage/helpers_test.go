@@ -8,16 +8,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"runtime/debug"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/debugpage"
 	"github.com/seed-97bda89a/executor/internal/cgotest"
+	"github.com/seed-97bda89a/executor/internal/testkit"
+	"github.com/seed-97bda89a/executor/internal/testkit/pools"
 	"github.com/stretchr/testify/require"
 )
 
@@ -118,186 +117,28 @@ func debugged(t testing.TB, opts ...executor.Option) *executor.Executor {
 	return e
 }
 
-// guard is how long a test waits for something that must happen. It only turns a hang into a failure
-// with stacks; no test asserts that anything is fast.
-const guard = 30 * time.Second
+// What all rooms share, under the names that tests use here.
+var (
+	within      = testkit.Within
+	eventually  = testkit.Eventually
+	newGate     = testkit.NewGate
+	stacks      = testkit.Stacks
+	scaled      = testkit.Scaled
+	newExecutor = pools.New
+	closeNow    = pools.Close
+	needC       = cgotest.Need
+	stick       = pools.Stick
+	inTask      = pools.InTask
+	quiet       = pools.Quiet
+	alive       = pools.Alive
+)
 
-// raceEnabled tells whether the race detector is on, to make the long counts shorter.
-var raceEnabled = func() bool {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return false
-	}
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
-		}
-	}
-	return false
-}()
-
-// scaled is n, or a tenth of it under the race detector.
-func scaled(n int) int {
-	if raceEnabled {
-		return n / 10
-	}
-	return n
-}
-
-// newExecutor makes an executor that is closed, and seen to end, when the test ends.
-func newExecutor(t testing.TB, opts ...executor.Option) *executor.Executor {
-	t.Helper()
-	e, err := executor.New(opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { closeNow(t, e) })
-	return e
-}
-
-// closeNow closes e and sees it end.
-func closeNow(t testing.TB, e *executor.Executor) {
-	t.Helper()
-	within(t, "Close", func() {
-		if err := e.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-}
-
-func stacks() string {
-	buf := make([]byte, 1<<20)
-	return string(buf[:runtime.Stack(buf, true)])
-}
-
-// await waits for ch to be closed or to deliver.
 func await[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()
-	timer := time.NewTimer(guard)
-	defer timer.Stop()
-	select {
-	case v := <-ch:
-		return v
-	case <-timer.C:
-		t.Fatalf("%s: has not happened after %v\n%s", what, guard, stacks())
-		panic("unreachable")
-	}
+	return testkit.Await(t, what, ch)
 }
 
-// within runs fn on another goroutine and waits for it.
-func within(t testing.TB, what string, fn func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		fn()
-	}()
-	await(t, what, done)
-}
-
-// eventually polls until cond holds.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	start, pause := time.Now(), 20*time.Microsecond
-	for !cond() {
-		if time.Since(start) > guard {
-			t.Fatalf("%s: has not happened after %v\n%s", what, guard, stacks())
-		}
-		time.Sleep(pause)
-		pause = min(2*pause, 2*time.Millisecond)
-	}
-}
-
-// gate holds tasks up until it is opened, at the latest by the end of the test.
-type gate struct {
-	ch   chan struct{}
-	once sync.Once
-}
-
-func newGate(t testing.TB) *gate {
-	g := &gate{ch: make(chan struct{})}
-	t.Cleanup(g.open)
-	return g
-}
-
-func (g *gate) open() { g.once.Do(func() { close(g.ch) }) }
-
-func (g *gate) wait() { <-g.ch }
-
-// stick starts n tasks that hold a slot each, unmarked, until the gate opens. It returns when all run.
-func stick(t testing.TB, e *executor.Executor, n int) *gate {
-	t.Helper()
-	g := newGate(t)
-	started := make(chan struct{}, n)
-	for range n {
-		require.NoError(t, e.Go(context.Background(), func(context.Context) {
-			started <- struct{}{}
-			g.wait()
-		}))
-		await(t, "a sticking task starts", started)
-	}
-	return g
-}
-
-// inTask runs fn as a task of e and gives what it returned.
-func inTask(t testing.TB, e *executor.Executor, fn func(ctx context.Context) error) error {
-	t.Helper()
-	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, fn(ctx)
-	})
-	require.NoError(t, err)
-	return result(t, f)
-}
-
-// result waits for the future and gives its error.
 func result[T any](t testing.TB, f *executor.Future[T]) error {
 	t.Helper()
-	await(t, "the future resolves", f.Done())
-	_, err := f.Wait(context.Background())
-	return err
-}
-
-// quiet waits for quiescence and checks that the books balance.
-func quiet(t testing.TB, e *executor.Executor) executor.Stats {
-	t.Helper()
-	within(t, "Quiesce", func() {
-		if err := e.Quiesce(context.Background()); err != nil {
-			t.Errorf("Quiesce: %v", err)
-		}
-	})
-	return balanced(t, e)
-}
-
-// balanced checks that an executor at rest accounts for every task and holds none.
-func balanced(t testing.TB, e *executor.Executor) executor.Stats {
-	t.Helper()
-	s := e.Stats()
-	require.Equal(t, s.Submitted, s.Completed+s.Panicked+s.Canceled, "accepted tasks that did not end, or ended twice: %+v", s)
-	require.LessOrEqual(t, s.Failed, s.Completed, "%+v", s)
-	eventually(t, "gauges of an executor at rest are zero", func() bool {
-		s = e.Stats()
-		return s.Queued == 0 && s.Waiting == 0 && s.Running == 0 && s.Blocked == 0
-	})
-	return s
-}
-
-// alive runs a few tasks, to see that the executor survived what was done to it.
-func alive(t testing.TB, e *executor.Executor) {
-	t.Helper()
-	within(t, "the executor still runs tasks", func() {
-		var wg sync.WaitGroup
-		for range 50 {
-			wg.Add(1)
-			if err := e.Go(context.Background(), func(context.Context) { wg.Done() }); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-		wg.Wait()
-	})
-}
-
-func needC(t *testing.T) {
-	t.Helper()
-	if cgotest.Missing != "" {
-		t.Skip(cgotest.Missing)
-	}
+	return pools.Result(t, f)
 }

@@ -29,7 +29,7 @@ func TestPage_TasksWithNamesAndBulkheads(t *testing.T) {
 		require.Equal(t, fail, result(t, f))
 	}
 	inside := newGate(t)
-	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { _ = h.Blocking(ctx, inside.wait) }))
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { _ = h.Blocking(ctx, inside.Wait) }))
 	eventually(t, "the bulkhead is full", func() bool { return h.Stats().Inside == 1 })
 
 	var named0 debugpage.Named
@@ -71,5 +71,5 @@ func TestPage_TasksWithNamesAndBulkheads(t *testing.T) {
 			}
 		}
 	})
-	inside.open()
+	inside.Open()
 }

@@ -36,7 +36,7 @@ func TestPage_AStreamIsKeptUpToDate(t *testing.T) {
 			}
 		}
 	})
-	g.open()
+	g.Open()
 	within(t, "a frame shows the end", func() {
 		for {
 			if _, data := s.next(); strings.Contains(data, "running 0") {
@@ -132,7 +132,7 @@ func TestPage_ADrainIsShown(t *testing.T) {
 	cancel()
 	eventually(t, "stopping", func() bool { return report(t, url).Lifecycle == "stopping" })
 	require.ErrorIs(t, await(t, "Shutdown returns", done), context.Canceled)
-	g.open()
+	g.Open()
 	eventually(t, "closed", func() bool { return report(t, url).Lifecycle == "closed" })
 }
 

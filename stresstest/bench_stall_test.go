@@ -136,9 +136,9 @@ func BenchmarkMixed(b *testing.B) {
 		for i := range 2 * n {
 			g.Go(func(context.Context) error {
 				if i%2 == 0 {
-					sleeping.enter()
+					sleeping.Enter()
 					time.Sleep(100 * time.Millisecond)
-					sleeping.leave()
+					sleeping.Leave()
 					return nil
 				}
 				for start := time.Now(); time.Since(start) < length; {
@@ -149,7 +149,7 @@ func BenchmarkMixed(b *testing.B) {
 		_ = g.Wait()
 	}
 	b.ReportMetric(float64(n*length)*float64(b.N)/float64(b.Elapsed()), "cpus")
-	b.ReportMetric(float64(sleeping.max.Load()), "asleep")
+	b.ReportMetric(float64(sleeping.Max()), "asleep")
 	b.ReportMetric(float64(e.Stats().Compensated)/float64(b.N), "lent/op")
 }
 

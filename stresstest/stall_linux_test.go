@@ -14,6 +14,7 @@ import (
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/cgotest"
 	"github.com/seed-97bda89a/executor/internal/cgroup/cgrouptest"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,8 +34,8 @@ func burn(t *testing.T, e *executor.Executor) {
 	var p peak
 	var done atomic.Bool
 	task := func(ctx context.Context) {
-		p.enter()
-		defer p.leave()
+		p.Enter()
+		defer p.Leave()
 		for start := time.Now(); time.Since(start) < 200*time.Millisecond && !done.Load(); {
 			cgotest.Burn(50 * time.Millisecond)
 		}
@@ -49,8 +50,8 @@ func burn(t *testing.T, e *executor.Executor) {
 	done.Store(true)
 	require.NoError(t, e.Quiesce(context.Background()))
 	s := e.Stats()
-	t.Logf("%d slots, at most %d at once, %d lent", slots, p.max.Load(), s.Compensated)
-	require.LessOrEqual(t, p.max.Load(), int64(slots+1), "%+v", s)
+	t.Logf("%d slots, at most %d at once, %d lent", slots, p.Max(), s.Compensated)
+	require.LessOrEqual(t, p.Max(), int64(slots+1), "%+v", s)
 }
 
 // wait has tasks wait in C, more than there are slots: all have to get in.
@@ -155,7 +156,7 @@ var busyProcess = child("busy", func() {
 
 func TestStall_ComputingInCBesideABusyProcess(t *testing.T) {
 	other := exec.Command(os.Args[0])
-	other.Env = append(os.Environ(), childEnv+"="+busyProcess)
+	other.Env = append(os.Environ(), testkit.ChildEnv+"="+busyProcess)
 	hangUp, err := other.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, other.Start())
