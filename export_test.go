@@ -12,12 +12,6 @@ import (
 
 // The seams through which tests look inside, and the checker of invariants.
 
-// KeepApart makes sure that figures of a name are kept apart, whatever other tests have used.
-var KeepApart = keepApart
-
-// NameOf returns the name that an executor has got.
-func NameOf(e *Executor) string { return e.name }
-
 // Validate is validate, for tests outside of the package.
 func Validate(e *Executor) error { return validate(e) }
 
@@ -311,36 +305,4 @@ func (v *validator) credits() {
 		return
 	}
 	v.e.credits.Release(all)
-}
-
-// SetTickless makes executors from now on do without the keeper's ticks: see config.tickless.
-func SetTickless() { tickless = true }
-
-// Tickless reports whether SetTickless was called.
-func Tickless() bool { return tickless }
-
-// LoopOver is For over [lo, hi), in a task of its own.
-func LoopOver(ctx context.Context, e *Executor, lo, hi int, fn func(ctx context.Context, i int) error) error {
-	l := &loop{e: e}
-	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
-		l.work(ctx, eachIndex(fn), lo, hi)
-		return 0, l.result()
-	})
-	if err == nil {
-		_, err = f.Wait(ctx)
-	}
-	return err
-}
-
-// WithoutThreads is an Option for tests: as on a system that does not tell about threads.
-func WithoutThreads() Option { return option(func(c *config) { c.blind = true }) }
-
-// WithLiveness is an Option for tests: how long nothing may move before busy processors are no reason any more.
-func WithLiveness(d time.Duration) Option { return option(func(c *config) { c.liveness = d }) }
-
-// Runners returns how many runner goroutines e has.
-func Runners(e *Executor) int {
-	e.idle.mu.Lock()
-	defer e.idle.mu.Unlock()
-	return e.idle.live
 }

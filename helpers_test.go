@@ -11,33 +11,23 @@ import (
 // What all rooms share, under the names that tests use here.
 var (
 	scaled     = testkit.Scaled
-	stacks     = testkit.Stacks
-	header     = testkit.Header
 	within     = testkit.Within
 	eventually = testkit.Eventually
 	newGate    = testkit.NewGate
-	child      = testkit.Child
-	runChild   = testkit.RunChild
 
 	newExecutor = pools.New
-	closeNow    = pools.Close
 	bare        = pools.Bare
 	spared      = pools.Spared
 	stick       = pools.Stick
 	inTask      = pools.InTask
 	quiet       = pools.Quiet
 	balanced    = pools.Balanced
-	alive       = pools.Alive
 	ctxKinds    = pools.Contexts
 )
 
 const guard = testkit.Guard
 
-type (
-	gate   = testkit.Gate
-	peak   = testkit.Peak
-	ctxKey struct{}
-)
+type ctxKey struct{}
 
 func await[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()

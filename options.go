@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/seam"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -54,9 +56,6 @@ type config struct {
 	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
 
-// tickless is config.tickless of executors made from now on. Tests set it before they make one.
-var tickless bool
-
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		name:      "executor",
@@ -64,8 +63,9 @@ func newConfig(opts []Option) (config, error) {
 		budget:    10 * time.Millisecond,
 		keepAlive: 10 * time.Second,
 		detect:    true,
-		tickless:  tickless,
-		liveness:  livenessAfter,
+		tickless:  seam.Tickless,
+		liveness:  cmp.Or(seam.Liveness, livenessAfter),
+		blind:     seam.Blind,
 		log:       slog.New(slog.DiscardHandler),
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/seam"
 	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
@@ -104,7 +105,7 @@ func TestSlots_ResizingStartsNoMoreRunnersThanSlots(t *testing.T) {
 // it does, and blocks without a mark. Once that was invisible: every slot was held by such a task, no slot was lent, and
 // the executor stood still. Mutants: look goes by what the runner has adopted (r.slot); repay does not set held.
 func TestSlots_AGiftIsSeenByStallDetection(t *testing.T) {
-	if Tickless() {
+	if seam.Tickless {
 		t.Skip("blocking that nobody marks is noticed by the keeper's ticks")
 	}
 	e := newPool(t, WithSlots(2))

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-97bda89a/executor/internal/seam"
 )
 
 // Guard is how long a test waits for something that must happen. It only turns a hang into a failure
@@ -179,4 +181,18 @@ func RunChild(t testing.TB, name string) (stdout, stderr string, code int) {
 	_ = cmd.Run()
 	require.NoError(t, ctx.Err(), "the child hangs: %s", errOut.String())
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+}
+
+// ticklessEnv, if set, makes all executors of the run do without the keeper's ticks. See TESTING.md for the tests that make
+// sense then.
+const ticklessEnv = "EXECUTOR_TEST_TICKLESS"
+
+// ReadTickless does what the environment says. TestMain calls it.
+func ReadTickless() { seam.Tickless = os.Getenv(ticklessEnv) != "" }
+
+// Set gives a seam a value until the end of the test, which must not be parallel.
+func Set[T any](t testing.TB, seam *T, value T) {
+	before := *seam
+	*seam = value
+	t.Cleanup(func() { *seam = before })
 }
