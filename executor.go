@@ -55,6 +55,7 @@ type Executor struct {
 	quiet    quiet
 	clock    atomic.Pointer[ticking]  // what timers need, once there is one
 	order    atomic.Pointer[ordering] // what Serials and Keyeds need, once there is one
+	groups   groupList
 	life     life
 	errands  errands
 

@@ -24,6 +24,7 @@ type Group struct {
 	keepGoing bool
 	round     *round
 	news      chan struct{} // closed when those who wait for the group may have something to do
+	seat      groupSeat
 }
 
 // NewGroup returns an empty Group whose tasks run on e under ctx.
@@ -33,6 +34,7 @@ func (e *Executor) NewGroup(ctx context.Context) *Group {
 		return g
 	}
 	g.books.backlog = e.inject.limit
+	g.seat.of = g
 	g.traced = sampledSpan(ctx)
 	if tc := taskOf(ctx); tc != nil {
 		g.home = tc
@@ -222,7 +224,9 @@ func (g *Group) admit(caller *runner, t *groupTask, wait bool) (rd *round, place
 		g.books.waiting.push(w)
 		return rd, place, w, nil
 	}
-	g.books.enter(t, place)
+	if g.books.enter(t, place); g.books.active == 1 {
+		g.e.groups.add(&g.seat)
+	}
 	return rd, place, nil, nil
 }
 

@@ -144,6 +144,7 @@ func (g *Group) end(t *groupTask, err error) (next *groupTask) {
 	next, served := g.books.end(t, g.accept)
 	t.letGo()
 	if g.books.active == 0 {
+		g.e.groups.remove(&g.seat)
 		g.tell()
 	}
 	g.mu.Unlock()

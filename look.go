@@ -2,6 +2,7 @@ package executor
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 	"time"
 )
 
-// How Report sees the slots: who is in them, for how long, and what a task does that stands still.
+// How Report sees the slots: who is in them, for how long, and what a task does that stands still; and the groups.
 
 const (
 	maxNameShown = 200
@@ -221,3 +222,95 @@ func doing(stack string) string {
 	}
 	return state
 }
+
+// GroupInfo is a Group of a Report.
+type GroupInfo struct {
+	Name    string `json:"name"`    // of its tasks: WithTaskName
+	Limit   int    `json:"limit"`   // SetLimit; negative: none
+	Backlog int    `json:"backlog"` // SetBacklog
+	Active  int    `json:"active"`  // tasks that were accepted and have not ended
+	Started int    `json:"started"` // of these, those that the limit lets run; without a limit all
+	Held    int    `json:"held"`    // of these, those that wait in the group for the limit
+	Waiting int    `json:"waiting"` // callers of Go that wait at the backlog's bound
+	Failed  bool   `json:"failed"`  // a task has returned an error, or the group's context is done
+}
+
+// look is what a Report says of the group.
+func (g *Group) look() GroupInfo {
+	g.mu.Lock()
+	b := &g.books
+	info := GroupInfo{Limit: b.limit, Backlog: b.backlog, Active: b.active, Started: b.active - b.held.len, Held: b.held.len, Waiting: b.waiting.len}
+	rd := g.round
+	failed := rd != nil && len(rd.errs) > 0
+	g.mu.Unlock()
+	info.Failed = failed || rd != nil && rd.ctx.Err() != nil
+	info.Name = cutOff(nameOf(g.parent), maxNameShown)
+	return info
+}
+
+// groupList has the groups of an executor that have tasks. It names no Group: a program without groups does not link them.
+// Its parts have a lock each, the last one taken.
+type groupList [8]struct {
+	mu    sync.Mutex
+	first *groupSeat
+	_     [48]byte
+}
+
+// groupSeat is a group's place in it.
+type groupSeat struct {
+	of         interface{ look() GroupInfo }
+	part       uint32
+	prev, next *groupSeat
+}
+
+// add lists a group that has got its first task.
+func (l *groupList) add(s *groupSeat) {
+	s.part = rand.Uint32N(uint32(len(l)))
+	at := &l[s.part]
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if s.next = at.first; s.next != nil {
+		s.next.prev = s
+	}
+	at.first = s
+}
+
+// remove takes a group off the list whose last task has ended.
+func (l *groupList) remove(s *groupSeat) {
+	at := &l[s.part]
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		at.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+}
+
+// look returns what is to be said of the groups that have tasks, those with the most first.
+func (l *groupList) look() []GroupInfo {
+	var all []GroupInfo
+	for i := range l {
+		var seats []*groupSeat
+		l[i].mu.Lock()
+		for s := l[i].first; s != nil; s = s.next {
+			seats = append(seats, s)
+		}
+		l[i].mu.Unlock()
+		for _, s := range seats {
+			if info := s.of.look(); info.Active > 0 {
+				all = append(all, info)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b GroupInfo) int {
+		return cmp.Or(cmp.Compare(b.Active+b.Waiting, a.Active+a.Waiting), cmp.Compare(a.Name, b.Name))
+	})
+	return all[:min(len(all), maxGroupsShown)]
+}
+
+const maxGroupsShown = 100

@@ -20,7 +20,10 @@ type Report struct {
 	Stats   Stats // counters since the executor was made, and gauges
 	Sizing  Sizing
 	Runners RunnerInfo
-	Slots   []SlotInfo // all of them, lent ones included
+	Slots   []SlotInfo  // all of them, lent ones included
+	Groups  []GroupInfo // those that have tasks, the largest first; at most 100
+
+	Bulkheads []BulkheadStats // of the process: they belong to no executor
 
 	Limited    bool       // whether there is a CPU quota
 	Throttling Throttling // what it did, if there is one
@@ -179,6 +182,7 @@ func (e *Executor) Report() Report {
 	}
 	p.Throttling, p.Limited = e.Throttling()
 	p.Panics, p.Stalls = e.events.list()
+	p.Groups, p.Bulkheads = e.groups.look(), Bulkheads()
 	return p
 }
 

@@ -2,14 +2,19 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/meter"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -146,4 +151,86 @@ func TestReport_APanicThatComesUpIsOneEvent(t *testing.T) {
 	require.Len(t, panics, 1)
 	require.Equal(t, 1, panics[0].Count)
 	require.Equal(t, "once", panics[0].Panic)
+}
+
+// Mutants: a group is not listed, or for ever, or twice; what is held counts as started; those who wait are not counted.
+func TestReport_Groups(t *testing.T) {
+	e := newTested(t, WithSlots(2), WithMaxSpares(4), WithStallDetection(false))
+	ctx := WithTaskName(context.Background(), "thumbnails")
+	limited, free := e.NewGroup(ctx), e.NewGroup(context.Background())
+	limited.SetLimit(2)
+	limited.SetBacklog(3)
+	gate := make(chan struct{})
+	wait := func(ctx context.Context) error { Blocking(ctx, func() { <-gate }); return nil }
+	require.Empty(t, e.Report().Groups)
+	for range 5 {
+		limited.Go(wait)
+	}
+	free.Go(wait)
+	atBound := make(chan struct{})
+	go func() { defer close(atBound); limited.Go(wait) }()
+	testkit.Eventually(t, "one waits at the bound", func() bool {
+		g := e.Report().Groups
+		return len(g) == 2 && g[0].Waiting == 1
+	})
+	require.Equal(t, []GroupInfo{
+		{Name: "thumbnails", Limit: 2, Backlog: 3, Active: 5, Started: 2, Held: 3, Waiting: 1},
+		{Limit: -1, Backlog: e.inject.limit, Active: 1, Started: 1},
+	}, e.Report().Groups)
+	close(gate)
+	testkit.Await(t, "the one at the bound gets room", atBound)
+	require.NoError(t, limited.Wait())
+	require.NoError(t, free.Wait())
+	require.Empty(t, e.Report().Groups)
+
+	bad, on := errors.New("bad"), make(chan struct{}) // and in a second round
+	limited.Go(func(context.Context) error { <-on; return nil })
+	limited.Go(func(context.Context) error { return bad })
+	testkit.Eventually(t, "it has failed", func() bool {
+		g := e.Report().Groups
+		return len(g) == 1 && g[0].Failed && g[0].Active == 1
+	})
+	close(on)
+	require.ErrorIs(t, limited.Wait(), bad)
+
+	b, err := NewBulkhead("in a report", 3)
+	require.NoError(t, err)
+	require.Contains(t, e.Report().Bulkheads, BulkheadStats{Name: "in a report", Limit: 3})
+	runtime.KeepAlive(b)
+}
+
+// Many groups at once, each with rounds that begin and end: what is listed stays whole, and is empty at the end.
+func TestReport_GroupsComeAndGo(t *testing.T) {
+	t.Parallel()
+	e := newTested(t, WithSlots(4))
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	for range 8 {
+		wg.Go(func() {
+			g := e.NewGroup(context.Background())
+			for range testkit.Scaled(1000) {
+				for range 3 {
+					g.Go(func(context.Context) error { return nil })
+				}
+				if err := g.Wait(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	looks := make(chan int)
+	go func() {
+		most := 0
+		for !over.Load() {
+			most = max(most, len(e.groups.look()))
+		}
+		looks <- most
+	}()
+	wg.Wait()
+	over.Store(true)
+	require.LessOrEqual(t, <-looks, 8)
+	require.Empty(t, e.groups.look())
+	for i := range e.groups {
+		require.Nil(t, e.groups[i].first)
+	}
 }

@@ -278,3 +278,22 @@ func TestPage_AdviceAboutRealTasks(t *testing.T) {
 		require.Contains(t, advised(t, e, debugpage.AdviceRejections).Problem, "4 submissions were refused in the last")
 	})
 }
+
+// Mutant: the groups of a report are not in the JSON.
+func TestPage_GroupsAreInTheJSON(t *testing.T) {
+	e := debugged(t, executor.WithName("with groups"), executor.WithSlots(1))
+	url := serve(t, debugpage.Handler(e))
+	require.Empty(t, report(t, url).Groups)
+	g, gate := e.NewGroup(executor.WithTaskName(context.Background(), "<thumbnails>")), newGate(t)
+	g.SetLimit(1)
+	for range 3 {
+		g.Go(func(context.Context) error { gate.Wait(); return nil })
+	}
+	var groups []executor.GroupInfo
+	eventually(t, "the next look sees it", func() bool { groups = report(t, url).Groups; return len(groups) > 0 })
+	require.Len(t, groups, 1)
+	groups[0].Backlog = 0
+	require.Equal(t, executor.GroupInfo{Name: "<thumbnails>", Limit: 1, Active: 3, Started: 1, Held: 2}, groups[0])
+	gate.Open()
+	require.NoError(t, g.Wait())
+}

@@ -65,7 +65,7 @@ func (o *observer) look(p *executor.Report) State {
 	d := State{
 		Name: p.Name, Lifecycle: p.Lifecycle, Time: p.Time, Since: p.Since, Budget: p.Budget, MaxSpares: p.MaxSpares,
 		Stats: p.Stats, Sizing: p.Sizing, Runners: Runners(p.Runners),
-		Slots: make([]Slot, 0, min(len(p.Slots), maxSlots)), Panics: []Event{}, Stalls: []Event{},
+		Slots: make([]Slot, 0, min(len(p.Slots), maxSlots)), Groups: append([]executor.GroupInfo{}, p.Groups...), Panics: []Event{}, Stalls: []Event{},
 	}
 	if p.Limited {
 		d.Throttling = &p.Throttling

@@ -30,6 +30,8 @@ type State struct {
 	Runners    Runners              `json:"runners"`
 	Slots      []Slot               `json:"slots"` // at most 512
 
+	Groups []executor.GroupInfo `json:"groups"` // those that have tasks, the largest first; at most 100
+
 	Wait Times `json:"wait"` // from submission to start
 	Run  Times `json:"run"`  // from start to end
 
