@@ -62,6 +62,9 @@ type Executor struct {
 	events   events
 	observer observer // of Report
 	report   atomic.Pointer[stallReport]
+	history  *pastSeconds // of WithHistory, or nil
+	spans    taskSpans
+	noter    atomic.Pointer[spanNoter] // once somebody watches
 
 	cfg    config
 	name   string
@@ -112,6 +115,9 @@ func New(opts ...Option) (*Executor, error) {
 	e.group.Add(1)
 	go e.keeper.main()
 	names.introduce(e)
+	if cfg.history != nil {
+		cfg.history(e)
+	}
 	return e, nil
 }
 

@@ -47,6 +47,7 @@ type config struct {
 	paced      bool                 // and, of those from one runner, not more than one in samplingGap
 	problems   []error
 
+	history     func(*Executor)         // of WithHistory, which alone refers to it; or nil
 	taskMetrics func(*ledger, *account) // of WithTaskMetrics, which alone refers to it; or nil
 
 	tickless  bool                   // the keeper does not tick, except for what attend is called for; only in tests

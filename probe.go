@@ -22,6 +22,7 @@ type probe struct {
 	traced    bool  // it gets a span
 	detached  bool  // nobody waits for it
 	home      *slot // of the task that submitted it, or nil
+	at        *slot // where it started, if it is measured
 	outer     *probe
 	last      *atomic.Int64 // when a task from the same source was last measured
 
@@ -110,9 +111,17 @@ func (p *probe) start(ctx context.Context) context.Context {
 		ctx = p.enter(ctx.(*taskContext))
 	}
 	if p.measured {
+		p.at = taskOf(ctx).r.slot
 		p.e.waited(ctx, p.started-p.submitted)
 	}
 	return ctx
+}
+
+// note tells whoever watches of the task.
+func (p *probe) note(ctx context.Context, ok bool) {
+	if note := p.e.noter.Load(); note != nil {
+		(*note)(p, ctx, ok)
+	}
 }
 
 // enter starts the span and the region of the execution tracer. The context that it returns is a task
@@ -143,6 +152,7 @@ func (p *probe) enter(tc *taskContext) *taskContext {
 func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 	if p.measured {
 		p.e.ran(ctx, time.Since(epoch)-p.started, *returned, *err)
+		p.note(ctx, *returned && *err == nil)
 	}
 	if !p.traced && p.task == nil {
 		return
@@ -169,6 +179,7 @@ func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 func (p *probe) endPanicking(ctx context.Context) {
 	if p.measured {
 		p.e.ran(ctx, time.Since(epoch)-p.started, false, nil)
+		p.note(ctx, false)
 	}
 	if !p.traced && p.task == nil {
 		return

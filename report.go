@@ -150,10 +150,13 @@ func (e *Executor) Watch() (stop func()) {
 	}
 	report := stallReport((*keeper).report)
 	e.report.Store(&report) // before there is a viewer
+	noter := spanNoter(noteSpan)
+	e.noter.Store(&noter)
 	e.viewers.Add(1)
 	return sync.OnceFunc(func() {
 		if e.viewers.Add(-1) == 0 {
 			e.observer.forget()
+			e.spans.forget()
 		}
 	})
 }

@@ -193,7 +193,7 @@ func TestPage_SlotsShowWhatTheyDo(t *testing.T) {
 		d := report(t, url)
 		for _, s := range d.Slots {
 			states = append(states, s.State)
-			if s.State == "running" && (s.Age < 200*time.Millisecond || s.In != "chan receive" || !strings.Contains(s.Task, "stick")) {
+			if s.State == "running" && (s.Age < 200*time.Millisecond || s.In != "chan receive" || !strings.Contains(s.Task, "Stick")) {
 				return false
 			}
 		}
@@ -229,7 +229,7 @@ func TestPage_AdviceAboutRealTasks(t *testing.T) {
 	t.Run("blocked", func(t *testing.T) {
 		e := debugged(t, executor.WithSlots(1))
 		stick(t, e, 1)
-		require.Contains(t, advised(t, e, debugpage.AdviceBlocked).Problem, "stick")
+		require.Contains(t, advised(t, e, debugpage.AdviceBlocked).Problem, "Stick")
 	})
 	t.Run("cgo", func(t *testing.T) {
 		needC(t)

@@ -55,9 +55,46 @@ func countsOf(p *executor.Report) *counted {
 // see takes a report of e and makes a state of it.
 func (o *observer) see(e *executor.Executor) State {
 	p := e.Report()
-	d := o.look(&p)
-	d.Named = o.named(e, d.Time)
+	return o.seeReport(e, &p)
+}
+
+// seeReport makes a state of a report of e.
+func (o *observer) seeReport(e *executor.Executor, p *executor.Report) State {
+	past := e.History()
+	if o.history == nil {
+		o.history = pointsOf(past[max(0, len(past)-historyLength+1):])
+	}
+	d := o.look(p)
+	d.Past, d.Named = past, o.named(e, d.Time)
 	return d
+}
+
+// pointsOf makes points of what was remembered, one of each.
+func pointsOf(past []executor.HistoryPoint) []Point {
+	var points []Point
+	for _, p := range past {
+		points = append(points, Point{
+			Time: p.Time, Submitted: float64(p.Submitted), Completed: float64(p.Completed), Rejected: float64(p.Rejected),
+			Queued: p.Queued, Running: p.Running, Waiting: p.Waiting,
+		})
+	}
+	return points
+}
+
+// tens makes one point of ten seconds: the rates on average, the others at their highest.
+func tens(points []Point) []Point {
+	var all []Point
+	for ten := range slices.Chunk(points, 10) {
+		sum := Point{Time: ten[len(ten)-1].Time}
+		for _, p := range ten {
+			sum.Submitted += p.Submitted / float64(len(ten))
+			sum.Completed += p.Completed / float64(len(ten))
+			sum.Rejected += p.Rejected / float64(len(ten))
+			sum.Queued, sum.Running, sum.Waiting = max(sum.Queued, p.Queued), max(sum.Running, p.Running), max(sum.Waiting, p.Waiting)
+		}
+		all = append(all, sum)
+	}
+	return all
 }
 
 // look makes a state of a report. Somebody who wants to see which tasks stand still has made another one a moment ago.

@@ -73,3 +73,22 @@ func TestPage_TasksWithNamesAndBulkheads(t *testing.T) {
 	})
 	inside.Open()
 }
+
+// The first look at an executor that has a history begins with it.
+//
+// Mutant: the page begins with the first viewer.
+func TestPage_HistoryBeforeTheFirstViewer(t *testing.T) {
+	e := debugged(t, executor.WithSlots(1), executor.WithHistory())
+	f, err := executor.Submit(context.Background(), e, func(context.Context) (int, error) { return 0, nil })
+	require.NoError(t, err)
+	require.NoError(t, result(t, f))
+	eventually(t, "a second has passed", func() bool { return len(e.History()) > 0 })
+	url := serve(t, debugpage.Handler(e))
+	d := report(t, url)
+	require.GreaterOrEqual(t, len(d.Past), 1)
+	require.True(t, d.History[0].Time.Equal(d.Past[0].Time))
+	require.EqualValues(t, 1, d.Past[0].Submitted)
+	_, page := fetch(t, "GET", url+"?format=html")
+	requireSound(t, page)
+	require.Contains(t, page, "The last 10 minutes")
+}

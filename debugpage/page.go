@@ -111,6 +111,7 @@ type section struct {
 	Why       string // the number of slots, and where it comes from
 	Figures   []figure
 	Charts    []chart
+	Past      []chart // the last 10 minutes
 	States    []stateCount
 	Many      bool   // too many slots for more than a mark each
 	Busy      []Slot // of these, those with a task, the longest first
@@ -162,6 +163,9 @@ func sectionOf(d *State) *section {
 		throttledFigure(d),
 	}
 	v.Charts = charts(d.History)
+	if len(d.Past) > 0 {
+		v.Past = charts(tens(pointsOf(d.Past)))[:4] // waits are measured only while somebody looks
+	}
 	counts := make(map[string]int)
 	for _, at := range d.Slots {
 		counts[at.State]++

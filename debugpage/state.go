@@ -35,13 +35,16 @@ type State struct {
 	Wait Times `json:"wait"` // from submission to start
 	Run  Times `json:"run"`  // from start to end
 
-	History []Point  `json:"history"` // one for each second, oldest first; at most 60
-	Window  Window   `json:"window"`  // what was counted over History
-	Tasks   []Task   `json:"tasks"`   // what the slots were seen running over History, most often first
-	Named   []Named  `json:"named"`   // the figures of tasks with names, by name
-	Panics  []Event  `json:"panics"`  // the last ones, newest first; at most 16
-	Stalls  []Event  `json:"stalls"`
-	Advice  []Advice `json:"advice"` // empty if nothing is wrong
+	History []Point `json:"history"` // one for each second, oldest first; at most 60
+	// Past is the last 10 minutes, if the executor was made with [executor.WithHistory]: somebody looked or not.
+	Past []executor.HistoryPoint `json:"past,omitempty"`
+
+	Window Window   `json:"window"` // what was counted over History
+	Tasks  []Task   `json:"tasks"`  // what the slots were seen running over History, most often first
+	Named  []Named  `json:"named"`  // the figures of tasks with names, by name
+	Panics []Event  `json:"panics"` // the last ones, newest first; at most 16
+	Stalls []Event  `json:"stalls"`
+	Advice []Advice `json:"advice"` // empty if nothing is wrong
 }
 
 // Slot is one slot.

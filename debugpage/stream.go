@@ -191,8 +191,13 @@ func (v *viewer) update(c choice) bool {
 	return v.updateProcess()
 }
 
-// updateProcess sends what belongs to the process, if it is new.
+// updateProcess sends what belongs to the process, if it is new, after the executors.
 func (v *viewer) updateProcess() bool {
+	for _, seen := range v.watched {
+		if seen.last == nil {
+			return true
+		}
+	}
 	if time.Since(v.processAt) < period()/2 {
 		return true
 	}

@@ -31,7 +31,7 @@ func TestPage_AStreamIsKeptUpToDate(t *testing.T) {
 	g := stick(t, e, 1)
 	within(t, "a frame shows the task", func() {
 		for {
-			if _, data := s.next(); strings.Contains(data, "stick") {
+			if _, data := s.next(); strings.Contains(data, "Stick") {
 				return
 			}
 		}
