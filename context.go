@@ -125,6 +125,10 @@ func (c *taskContext) link() *link {
 	return c.done.Load()
 }
 
+// contexts is for who may ask before there is an executor, or while the first one is made: WithTaskName, Receive and a
+// Bulkhead need none.
+var contexts sync.Once
+
 // cancelKey is the key that the context package asks for, learned once, before the first executor exists.
 // Asking the link for every key instead would double the cost with every level of nested tasks.
 var cancelKey any
@@ -165,6 +169,7 @@ func typeOf(ctx context.Context) uintptr { return (*(*[2]uintptr)(unsafe.Pointer
 
 // foreign reports whether ctx is of a type that neither this package nor the context package has made.
 func foreign(ctx context.Context) bool {
+	contexts.Do(learnContexts)
 	if slices.Contains(plainTypes[:], typeOf(ctx)) {
 		return false
 	}
@@ -182,6 +187,7 @@ func sound(ctx context.Context) context.Context {
 	if done == nil {
 		return ctx
 	}
+	contexts.Do(learnContexts)
 	if c, ok := ctx.Value(cancelKey).(context.Context); ok && c.Done() == done {
 		return ctx
 	}

@@ -237,14 +237,10 @@ func (t *guestTable) reset(id int64, before *runner, direct bool) {
 // A task context that names the runner is checked against the goroutine's number, which takes two
 // nanoseconds. A call without one that is about to wait asks the table below.
 
-var learned sync.Once
-
 // learnRuntime finds out, once, what can not be known before the program runs.
 func learnRuntime() {
-	learned.Do(func() {
-		learnContexts()
-		goid.Learn()
-	})
+	contexts.Do(learnContexts)
+	goid.Learn()
 }
 
 // isCurrent reports whether the calling goroutine is r's. It is false everywhere if the fast number

@@ -1,9 +1,11 @@
 package promises
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
@@ -58,4 +60,41 @@ func TestPromise11_ExplicitGOMAXPROCSIsAnUpperBound(t *testing.T) {
 	require.NoError(t, e.Resize(0))
 	require.LessOrEqual(t, e.Stats().Slots, procs)
 	require.Equal(t, procs, runtime.GOMAXPROCS(0))
+}
+
+// What needs no executor may be called before the first one is made, and while it is. For the race detector. Mutants: the
+// runtime's ways are learned in New only; the word that the number of a goroutine can be trusted is a plain bool.
+var earlyChild = child("early", func() {
+	type custom struct{ context.Context }
+	b, err := executor.NewBulkhead("early", 1)
+	if err != nil {
+		panic(err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			for range 100 {
+				_ = b.Blocking(custom{ctx}, runtime.Gosched)
+				_ = executor.Send(custom{ctx}, make(chan int, 1), 1)
+				executor.Blocking(executor.WithTaskName(ctx, "early"), func() {})
+			}
+		})
+	}
+	all.Go(func() {
+		e, err := executor.New()
+		if err == nil {
+			err = e.Close()
+		}
+		if err != nil {
+			panic(err)
+		}
+	})
+	all.Wait()
+})
+
+func TestPromise11_CallsBeforeTheFirstExecutor(t *testing.T) {
+	_, stderr, code := runChild(t, earlyChild)
+	require.Zero(t, code, stderr)
 }

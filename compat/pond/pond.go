@@ -114,4 +114,4 @@ func WithQueueSize(size int) Option { return func(p *pool) { p.queueSize = size 
 func WithNonBlocking(nonBlocking bool) Option { return func(p *pool) { p.nonBlocking = nonBlocking } }
 
 // WithoutPanicRecovery makes a panic in a task end the process instead of become the task's error.
-func WithoutPanicRecovery() Option { return func(p *pool) { p.recovers = false } }
+func WithoutPanicRecovery() Option { return func(p *pool) { p.panicRecovery = false } }

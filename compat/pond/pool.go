@@ -19,14 +19,14 @@ type unit interface{ run(p *pool) error }
 // pool is every pool. Its workers are permits: each is a job on the executor that runs units until none is queued. A
 // subpool's worker is a unit of its parent, one for each unit of its own, so that all wait in the parent's queue in order.
 type pool struct {
-	parent      *pool
-	shared      *executor.Executor // WithExecutor
-	public      bool               // it is the pool of the package's functions
-	ctx         context.Context
-	cancel      context.CancelCauseFunc
-	nonBlocking bool
-	recovers    bool
-	queueSize   int
+	parent        *pool
+	shared        *executor.Executor // WithExecutor
+	public        bool               // it is the pool of the package's functions
+	ctx           context.Context
+	cancel        context.CancelCauseFunc
+	nonBlocking   bool
+	panicRecovery bool
+	queueSize     int
 
 	mu      sync.Mutex
 	max     int
@@ -63,9 +63,9 @@ func newPool(most int, parent *pool, options ...Option) *pool {
 	case most == 0:
 		most = math.MaxInt
 	}
-	p := &pool{parent: parent, max: most, ctx: context.Background(), nonBlocking: DefaultNonBlocking, recovers: true, queueSize: DefaultQueueSize}
+	p := &pool{parent: parent, max: most, ctx: context.Background(), nonBlocking: DefaultNonBlocking, panicRecovery: true, queueSize: DefaultQueueSize}
 	if parent != nil {
-		p.ctx, p.nonBlocking, p.recovers, p.queueSize = parent.ctx, parent.nonBlocking, parent.recovers, parent.queueSize
+		p.ctx, p.nonBlocking, p.panicRecovery, p.queueSize = parent.ctx, parent.nonBlocking, parent.panicRecovery, parent.queueSize
 	}
 	for _, option := range options {
 		option(p)

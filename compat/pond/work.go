@@ -141,7 +141,7 @@ func withError(fn func() error) func() (struct{}, error) {
 
 // invoke calls fn. A panic is its error, unless the pool does not recover.
 func invoke[R any](p *pool, fn func() (R, error)) (value R, err error) {
-	if p.recovers {
+	if p.panicRecovery {
 		defer func() {
 			switch v := recover().(type) {
 			case nil:

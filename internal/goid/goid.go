@@ -7,13 +7,14 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/petermattis/goid"
 )
 
 var fast struct {
 	once sync.Once
-	ok   bool // written once, by Learn
+	ok   atomic.Bool // written once, by Learn; who asks may be earlier than that, or at the same time
 }
 
 // fastOn are the processors for which package goid has code that reads the number from memory. Elsewhere it reads
@@ -31,7 +32,7 @@ func Learn() {
 		agree := func() bool { return goid.Get() == slow() }
 		other := make(chan bool)
 		go func() { other <- agree() }()
-		fast.ok = <-other && agree()
+		fast.ok.Store(<-other && agree())
 	})
 }
 
@@ -43,12 +44,12 @@ func slow() int64 {
 // ID returns the number of the calling goroutine. Numbers are never used again. It takes two nanoseconds, or
 // some three microseconds where the fast number can not be trusted.
 func ID() int64 {
-	if fast.ok {
+	if fast.ok.Load() {
 		return goid.Get()
 	}
 	return slow()
 }
 
 // Is reports whether the calling goroutine has this number. It is false for every goroutine where the fast number
-// can not be trusted, so it never costs more than two nanoseconds. Learn must have returned.
-func Is(id int64) bool { return fast.ok && id == goid.Get() }
+// can not be trusted, so it never costs more than two nanoseconds.
+func Is(id int64) bool { return fast.ok.Load() && id == goid.Get() }

@@ -15,9 +15,9 @@ import (
 
 func TestID_IsTheGoroutines(t *testing.T) {
 	Learn()
-	for _, trusted := range []bool{fast.ok, false} {
-		before := fast.ok
-		fast.ok = trusted
+	for _, trusted := range []bool{fast.ok.Load(), false} {
+		before := fast.ok.Load()
+		fast.ok.Store(trusted)
 		mine, mu := ID(), sync.Mutex{}
 		require.Equal(t, slow(), mine)
 		require.Equal(t, trusted, Is(mine))
@@ -38,7 +38,7 @@ func TestID_IsTheGoroutines(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		fast.ok = before
+		fast.ok.Store(before)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestLearn_KnowsWhereThereIsAFastNumber(t *testing.T) {
 		require.Equal(t, !strings.Contains(string(out), "goid_slow.go"), slices.Contains(fastOn, arch), "%s: %s", arch, out)
 	}
 	Learn()
-	require.Equal(t, slices.Contains(fastOn, runtime.GOARCH), fast.ok)
+	require.Equal(t, slices.Contains(fastOn, runtime.GOARCH), fast.ok.Load())
 }
 
 // Mutants: a goroutine outside counts as bubbled; the number is that of another bubble, or of the goroutine.

@@ -34,7 +34,7 @@ func (it Iterator[T]) ForEach(input []T, f func(*T)) {
 func (it Iterator[T]) ForEachIdx(input []T, f func(int, *T)) {
 	workers := it.MaxGoroutines
 	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
+		workers = defaultMaxGoroutines()
 	}
 	var next atomic.Int64
 	worker := func() {
@@ -52,6 +52,8 @@ func (it Iterator[T]) ForEachIdx(input []T, f func(int, *T)) {
 	}
 	all.Wait()
 }
+
+func defaultMaxGoroutines() int { return runtime.GOMAXPROCS(0) }
 
 // Mapper is an Iterator with results.
 type Mapper[T, R any] Iterator[T]
