@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/sched"
 )
 
 // Budgets. As a rule the keeper, not the task, reads the clock: when a task has run for its budget while
@@ -56,6 +58,10 @@ func (r *runner) checkpoint() {
 		return
 	}
 	if r.flagged.Load() != 0 {
+		if r.e.pool != nil {
+			takeTurn(r, sched.Checkpoint)
+			return
+		}
 		meant := r.flagged.Swap(0) == r.count.progress()+1 // the keeper sets it in look
 		if meant && r.spend() {
 			return
@@ -87,6 +93,10 @@ func Yield(ctx context.Context) error {
 		return errorOf(ctx)
 	}
 	if tc := taskOf(ctx); tc != nil && tc.r.isCurrent() && tc.r.block.nested == 0 {
+		if tc.r.e.pool != nil {
+			takeTurn(tc.r, sched.Yield)
+			return nil
+		}
 		tc.r.yield()
 	}
 	return nil

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"strings"
@@ -265,6 +266,11 @@ func (r *runner) vacate() {
 
 // guest wraps the function of a Do. A panic must pass through with its own stack, so nothing is recovered.
 func (p *probe) guest(fn func(context.Context) error) func(context.Context) error {
+	if p.explored != nil {
+		return func(ctx context.Context) (err error) {
+			return cmp.Or(p.inTurn(ctx, true, func(ctx context.Context) { err = fn(ctx) }), err)
+		}
+	}
 	return func(ctx context.Context) (err error) {
 		returned := false
 		ctx = p.start(ctx)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/seed-97bda89a/executor/internal/meter"
+	"github.com/seed-97bda89a/executor/internal/sched"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -72,6 +73,7 @@ type Executor struct {
 	born   time.Time
 	labels context.Context // carries the profiler labels of runners
 	ledger *ledger         // the counts of its provider
+	pool   sched.Pool      // what an explorer knows of it, or nil: see "Explored tasks" in ARCHITECTURE.md
 }
 
 // New makes an executor. It reports every bad option at once (errors.Join). It starts one goroutine;
@@ -83,6 +85,9 @@ func New(opts ...Option) (*Executor, error) {
 	}
 	learnRuntime()
 	e := &Executor{cfg: cfg, name: names.take(cfg.name), born: time.Now(), bubble: goid.Bubble()}
+	if sched.On() {
+		cfg = e.letExplore()
+	}
 	e.labels = labelsOf(e.name)
 	e.links.root = newLink(background)
 	e.credits = semaphore.NewWeighted(int64(cfg.maxSpares))

@@ -97,8 +97,11 @@ func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	if r == nil {
 		return forkOutside(ctx, fn)
 	}
+	if p != nil {
+		return forkProbed(r, parent, p, fn)
+	}
 	f := forkPoolOf[T](r).get(r)
-	f.fn, f.parent = probeFork(p, fn), parent
+	f.fn, f.parent = fn, parent
 	return f.start(r)
 }
 
@@ -129,7 +132,9 @@ func ForkWith[A, T any](ctx context.Context, fn func(context.Context, A) T, arg 
 func forkProbed[T any](r *runner, parent context.Context, p *probe, fn func(context.Context) T) Forked[T] {
 	f := forkPoolOf[T](r).get(r)
 	f.fn, f.parent = probeFork(p, fn), parent
-	return f.start(r)
+	child := f.start(r)
+	p.forkedInTurn()
+	return child
 }
 
 // closure binds the argument of a function. It is a function of its own, so that an argument too large for a

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
+	"github.com/seed-97bda89a/executor/internal/sched"
 )
 
 // Future is the result of a task started by Submit or TrySubmit. All methods may be called from any
@@ -135,6 +136,9 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.val, f.err
 	}
 	r := currentRunner(ctx)
+	if sched.On() {
+		takeTurn(r, sched.Wait)
+	}
 	if r != nil && r.e == f.e && f.strand == nil && ctx.Err() == nil && f.claim() {
 		r.bury()
 		r.inPlace(func() { f.run(r) })
@@ -174,6 +178,9 @@ func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint, parent <
 func (f *Future[T]) awaitEnd(ctx context.Context) error {
 	r := currentRunner(ctx)
 	f.e.meet(r, "Do")
+	if sched.On() {
+		takeTurn(r, sched.Wait)
+	}
 	parent, live := f.source()
 	if !live {
 		return f.err

@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/sched"
 )
 
 // groupTask is one task of a Group.
@@ -186,6 +188,9 @@ func (g *Group) Wait() error {
 	r := g.e.own(caller)
 	if r.inGroup(g) {
 		return ErrSelfWait
+	}
+	if sched.On() {
+		takeTurn(caller, sched.Wait)
 	}
 	g.mu.Lock()
 	rd, idle := g.round, g.books.active == 0

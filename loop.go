@@ -226,17 +226,24 @@ func (s *span) next(r *runner) bool {
 // split forks [mid, hi), if it can be queued.
 func (s *span) split(r *runner, mid int) {
 	l, b, hi := s.l, s.body.part(), s.hi
-	f, queued := tryFork(r, r.e.parentOf(s.ctx), func(ctx context.Context) struct{} {
+	var p *probe
+	parent := r.e.parentOf(s.ctx)
+	if r.e.pool != nil {
+		p = r.e.newExplored(s.ctx, parent, r)
+	}
+	f, queued := tryFork(r, parent, probeFork(p, func(ctx context.Context) struct{} {
 		l.work(ctx, b, mid, hi)
 		return struct{}{}
-	})
+	}))
 	if !queued {
+		p.abandon()
 		r.closeFork(&f.forkNode)
 		f.recycle(r)
 		return
 	}
 	s.hi = mid
 	s.forked = append(s.forked, half{Forked[struct{}]{f, f.use()}, b, mid, hi})
+	p.forkedInTurn()
 }
 
 // expose forks all that the runner has not begun, before a body of the loop blocks.

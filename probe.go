@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	rtrace "runtime/trace"
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/sched"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -34,6 +36,9 @@ type probe struct {
 	task   *rtrace.Task // of the execution tracer, or nil
 	within context.Context
 	region *rtrace.Region
+
+	explored sched.Task // in executortest.Explore, or nil: then nothing else of it is used
+	by       sched.Task // who submits it
 }
 
 // probeFor returns the probe of a task that is submitted with ctx, or nil. Its parent is given, and r is
@@ -49,6 +54,9 @@ func (e *Executor) probeFor(ctx, parent context.Context, r *runner, traced, deta
 // newProbe is probeFor when there is a reason to watch the task: it is due to be measured, it gets a span,
 // or the execution tracer runs.
 func (e *Executor) newProbe(ctx, parent context.Context, r *runner, due, traced, detached bool) *probe {
+	if e.pool != nil {
+		return e.newExplored(ctx, parent, r)
+	}
 	measured, executionTraced := due && e.measuring(ctx) && e.inTime(r), rtrace.IsEnabled()
 	if !measured && !traced && !executionTraced {
 		return nil
@@ -79,6 +87,10 @@ func (p *probe) abandon() {
 		return
 	}
 	p.begun = true
+	if p.explored != nil {
+		p.explored.Drop()
+		return
+	}
 	p.endTask()
 	if p.measured {
 		p.last.Store(0)
@@ -201,6 +213,10 @@ func (p *probe) bare(fn func(context.Context)) func(context.Context) {
 	if p == nil {
 		return fn
 	}
+	if p.explored != nil {
+		p.submitInTurn()
+		return func(ctx context.Context) { _ = p.inTurn(ctx, true, fn) }
+	}
 	return func(ctx context.Context) {
 		var returned bool
 		var err error
@@ -214,6 +230,12 @@ func (p *probe) bare(fn func(context.Context)) func(context.Context) {
 func (p *probe) failing(fn func(context.Context) error) func(context.Context) error {
 	if p == nil {
 		return fn
+	}
+	if p.explored != nil {
+		p.submitInTurn()
+		return func(ctx context.Context) (err error) {
+			return cmp.Or(p.inTurn(ctx, true, func(ctx context.Context) { err = fn(ctx) }), err)
+		}
 	}
 	return func(ctx context.Context) (err error) {
 		var returned bool
@@ -229,6 +251,13 @@ func probeResult[T any](p *probe, fn func(context.Context) (T, error)) func(cont
 	if p == nil {
 		return fn
 	}
+	if p.explored != nil {
+		p.submitInTurn()
+		return func(ctx context.Context) (v T, err error) {
+			refused := p.inTurn(ctx, true, func(ctx context.Context) { v, err = fn(ctx) })
+			return v, cmp.Or(refused, err)
+		}
+	}
 	return func(ctx context.Context) (v T, err error) {
 		var returned bool
 		ctx = p.start(ctx)
@@ -242,6 +271,12 @@ func probeResult[T any](p *probe, fn func(context.Context) (T, error)) func(cont
 func probeFork[T any](p *probe, fn func(context.Context) T) func(context.Context) T {
 	if p == nil {
 		return fn
+	}
+	if p.explored != nil {
+		return func(ctx context.Context) (v T) {
+			_ = p.inTurn(ctx, false, func(ctx context.Context) { v = fn(ctx) })
+			return v
+		}
 	}
 	return func(ctx context.Context) (v T) {
 		var returned bool

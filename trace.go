@@ -191,6 +191,9 @@ func (p *probe) event(name string, attrs ...attribute.KeyValue) {
 
 // block marks the start of a Blocking call, and returns what marks its end.
 func (p *probe) block() (leave func()) {
+	if p.explored != nil {
+		return p.blockInTurn()
+	}
 	p.event("executor.blocking.enter")
 	var region *rtrace.Region
 	if p.task != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/goid"
+	"github.com/seed-97bda89a/executor/internal/sched"
 )
 
 // Waiting inside a task. A waiter first runs what it waits for, if nobody has started it; only then
@@ -24,6 +25,9 @@ import (
 
 // lendWhile runs wait, which parks the goroutine, with r's slot lent. r is nil outside of tasks.
 func (r *runner) lendWhile(wait func()) {
+	if sched.On() {
+		wait = waitInTurn(r, wait)
+	}
 	if r == nil || r.block.nested > 0 {
 		wait()
 		return
@@ -188,6 +192,9 @@ func Receive[T any](ctx context.Context, ch <-chan T) (v T, ok bool, err error) 
 	if ctx == nil {
 		return v, false, errNilContext
 	}
+	if sched.On() {
+		takeTurn(currentRunner(ctx), sched.Wait)
+	}
 	select {
 	case v, ok = <-ch:
 		return v, ok, nil
@@ -209,6 +216,9 @@ func Receive[T any](ctx context.Context, ch <-chan T) (v T, ok bool, err error) 
 func Send[T any](ctx context.Context, ch chan<- T, v T) error {
 	if ctx == nil {
 		return errNilContext
+	}
+	if sched.On() {
+		takeTurn(currentRunner(ctx), sched.Wait)
 	}
 	select {
 	case ch <- v:
@@ -238,6 +248,9 @@ func WaitFor(ctx context.Context, wg *sync.WaitGroup) error {
 		return errNilWaitGroup
 	}
 	r := currentRunner(ctx)
+	if sched.On() {
+		takeTurn(r, sched.Wait)
+	}
 	if ctx.Done() == nil {
 		r.lendWhile(wg.Wait)
 		return nil
@@ -261,7 +274,11 @@ func Lock(ctx context.Context, l sync.Locker) {
 	if l == nil {
 		panic(errNilLocker)
 	}
-	if t, ok := l.(interface{ TryLock() bool }); ok && t.TryLock() {
+	t, ok := l.(interface{ TryLock() bool })
+	if sched.On() && lockInTurn(ctx, t) {
+		return
+	}
+	if ok && t.TryLock() {
 		return
 	}
 	currentRunner(ctx).lendWhile(l.Lock)

@@ -1,0 +1,129 @@
+// Package seeds is the explorer behind executortest.Explore: it runs a test again and again, and decides each time who of its
+// tasks goes on when. How the executor tells it what they do is in package sched.
+package seeds
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/seed-97bda89a/executor"
+)
+
+// Func is a test.
+type Func = func(t *testing.T, e *executor.Executor)
+
+// Config says what is tried.
+type Config struct {
+	First, Last uint64 // seeds
+	Slots       int    // 0: as many as there are tasks
+	Ordered     bool   // the race detector sees that all takes turns, and so finds no race in the test
+}
+
+// Verdict is what came out.
+type Verdict struct {
+	Kind     Kind
+	Skipped  bool
+	Seed     uint64   // the first that failed
+	Schedule Schedule // the simplest that fails
+	Text     string   // how
+	Runs     int      // how many were made
+
+	x    *explorer
+	last *run // that failed
+}
+
+type explorer struct {
+	Config
+	fn     Func
+	hidden *testing.T
+	runs   int
+}
+
+// Explore tries the seeds until one fails. The failures and messages of fn are not seen, unless package testing is not
+// what it was: then they are t's.
+func Explore(t *testing.T, c Config, fn Func) *Verdict {
+	x := &explorer{Config: c, fn: fn, hidden: t}
+	for seed := c.First; seed <= c.Last; seed++ {
+		if v := x.seed(t, seed); v != nil {
+			v.x, v.Runs = x, x.runs
+			return v
+		}
+	}
+	return &Verdict{Runs: x.runs, x: x}
+}
+
+// seed runs one seed twice, and returns what is wrong with it, or nil.
+func (x *explorer) seed(t *testing.T, seed uint64) *Verdict {
+	x.hidden = hidden(t)
+	a := x.try(seed, strategyOf(seed))
+	if a.skipped.Load() {
+		return &Verdict{Skipped: true}
+	}
+	b := x.try(seed, strategyOf(seed))
+	if a.hash != b.hash {
+		return &Verdict{Kind: Undetermined, Seed: seed, Schedule: Schedule{seed, a.turns}, Text: diverged(a, b), last: a}
+	}
+	switch {
+	case a.failure.Load() == nil && b.failure.Load() == nil:
+		return nil
+	case a.failure.Load() == nil:
+		a = b
+	}
+	a = x.shrink(a)
+	f := a.failure.Load()
+	return &Verdict{Kind: f.kind, Seed: seed, Schedule: Schedule{seed, a.turns}, Text: f.String(), last: a}
+}
+
+// Again repeats the failing schedule unseen, and returns how it ends.
+func (v *Verdict) Again(t *testing.T) Kind {
+	v.x.hidden = hidden(t)
+	if f := v.x.try(v.Seed, newReplay(v.Schedule.Turns)).failure.Load(); f != nil {
+		return f.kind
+	}
+	return Passed
+}
+
+// Show repeats the failing schedule, so that its messages are t's, and returns the steps.
+func (v *Verdict) Show(t *testing.T) (steps string) {
+	return v.x.run(t, &run{seed: v.Seed, strategy: newReplay(v.Schedule.Turns), traced: true, slots: v.x.Slots, ordered: v.x.Ordered}).lines()
+}
+
+// Play runs one schedule, whose messages are t's. It returns the steps, and as Schedule what of it the program could follow.
+func Play(t *testing.T, c Config, fn Func, s Schedule) (v *Verdict, steps string) {
+	x := &explorer{Config: c, fn: fn}
+	r := x.run(t, &run{seed: s.Seed, strategy: newReplay(s.Turns), traced: true, slots: c.Slots, ordered: c.Ordered})
+	v = &Verdict{Seed: s.Seed, Schedule: Schedule{s.Seed, r.turns}, Runs: 1, x: x, last: r}
+	if f := r.failure.Load(); f != nil {
+		v.Kind, v.Text = f.kind, f.String()
+	}
+	return v, r.lines()
+}
+
+func strategyOf(seed uint64) strategy {
+	if seed == 0 {
+		return newReplay(nil)
+	}
+	return newRandom(seed)
+}
+
+// try makes one run, of which nothing is seen.
+func (x *explorer) try(seed uint64, s strategy) *run {
+	return x.run(x.hidden, &run{seed: seed, strategy: s, slots: x.Slots, ordered: x.Ordered})
+}
+
+// run makes one run, in a bubble that belongs to t.
+func (x *explorer) run(t *testing.T, r *run) *run {
+	x.runs++
+	done := make(chan struct{})
+	go func() {
+		defer close(done) // also if the test calls FailNow
+		defer func() {
+			if value := recover(); value != nil {
+				r.fail(r.left(value))
+			}
+		}()
+		synctest.Test(t, func(t *testing.T) { r.root(t, x.fn) })
+	}()
+	<-done
+	return r
+}
