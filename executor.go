@@ -47,7 +47,8 @@ type Executor struct {
 	taskNames   taskNames
 	figures     figures
 
-	points sync.Pool // of private waitPoints
+	points sync.Pool       // of private waitPoints
+	known  [8]atomic.Int64 // goroutines that are no strangers, see stranger
 
 	registry registry
 	guests   guestList
@@ -106,6 +107,7 @@ func New(opts ...Option) (*Executor, error) {
 		e.inject.limit = 1024 * e.slotCount()
 	}
 	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
+	e.idle.until = cfg.sampling
 	e.inject.due.Store(cfg.sampling > 0)
 	if cfg.queueDelay != nil {
 		e.inject.delay = cfg.queueDelay()

@@ -23,6 +23,7 @@ type promise struct {
 	e      *Executor
 	phase  atomic.Uint32               // promiseQueued, then claimed, then done; and how many read the parent
 	ended  bool                        // fn returned
+	lasts  bool                        // the parent is never done
 	strand any                         // the *strand where it waits for its turn, or nil
 	at     atomic.Pointer[waitPoint]   // where somebody waits; openPoint at the end
 	watch  atomic.Pointer[func() bool] // stops watching the parent on behalf of Done
@@ -81,7 +82,7 @@ func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(conte
 	parent := e.parentOf(ctx)
 	e.meetContext(r, parent)
 	p := e.probeFor(ctx, parent, r, e.traced(ctx, parent), false)
-	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}}, fn: probeResult(p, fn)}
+	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}, lasts: sameContext(parent, background)}, fn: probeResult(p, fn)}
 	f.job = f
 	return f
 }
@@ -111,7 +112,7 @@ func (f *Future[T]) Done() <-chan struct{} {
 	switch {
 	case !f.watch.CompareAndSwap(nil, &stop):
 		stop()
-	case f.dead(): // pairs with the swap in finish: one of the two sees the other
+	case f.dead(): // pairs with the load in finish: one of the two sees the other
 		stop()
 		f.watch.CompareAndSwap(&stop, nil)
 	}
@@ -148,12 +149,17 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return zero, ErrSelfWait
 	}
 	f.e.meet(r, "Future.Wait")
-	parent, live := f.source()
-	if !live {
-		return f.val, f.err
+	var parent context.Context
+	var early <-chan struct{}
+	if !f.lasts {
+		live := false
+		if parent, live = f.source(); !live {
+			return f.val, f.err
+		}
+		early = parent.Done()
 	}
 	at := f.pointToWait()
-	canceled, err := f.waitAt(r, ctx, at, parent.Done())
+	canceled, err := f.waitAt(r, ctx, at, early)
 	if canceled { // a task that has not started is not going to
 		f.cancel(errorOf(parent))
 		_, err = r.await(ctx, at.c, nil)
@@ -298,8 +304,10 @@ func (p *promise) finish() {
 		}
 		at = next
 	}
-	if stop := p.watch.Swap(nil); stop != nil {
-		(*stop)()
+	if p.watch.Load() != nil { // pairs with the look in Done
+		if stop := p.watch.Swap(nil); stop != nil {
+			(*stop)()
+		}
 	}
 }
 

@@ -249,12 +249,22 @@ func learnRuntime() {
 func (r *runner) isCurrent() bool { return goid.Is(r.goid.Load()) && r.cover == nil }
 
 // stranger reports whether the calling goroutine is in another bubble of testing/synctest than e, or only one of the
-// two is in one. r is the caller's runner, of whatever executor, or nil: then it takes some 40 ns.
+// two is in one. r is the caller's runner, of whatever executor, or nil: then it takes some 40 ns the first time. A goroutine
+// never changes its bubble, and its number is never used again, so e remembers a few who were asked before.
 func (e *Executor) stranger(r *runner) bool {
 	if r != nil {
 		return r.e.bubble != e.bubble
 	}
-	return goid.Bubble() != e.bubble
+	id := goid.Fast()
+	known := &e.known[uint64(id)%uint64(len(e.known))]
+	if id != 0 && known.Load() == id {
+		return false
+	}
+	if goid.Bubble() != e.bubble {
+		return true
+	}
+	known.Store(id)
+	return false
 }
 
 // meet is called before the caller waits for e, or leaves something for e to wake it by. A channel that one of the

@@ -16,7 +16,8 @@ import (
 //	   more. So "submitted == ended", read in the order of sum, means that nothing was in flight.
 //	L3 A forked child is counted as submitted by whoever starts it, or by its task when that ends and
 //	   nobody has: until then its task is in flight, and stands for it.
-//	L2 Outsiders check for a closed executor under the injector's lock, and are refused once it is set.
+//	L2 Outsiders check for a closed executor under the injector's lock, or under idle.mu if they hand over, and are
+//	   refused once it is set. It is set under both.
 //	   Tasks need none for a drain: they are in flight themselves, so it is not over. Close refuses them too.
 
 // life is the state of ending.
@@ -215,7 +216,11 @@ func (e *Executor) closeInjector(everybody bool) {
 	q.closed = true
 	q.stopped = q.stopped || everybody
 	q.tellRefused(before)
-	e.word.Or(draining)
+	if !before[0] {
+		e.idle.mu.Lock() // who hands over looks at it under this lock, so it has counted its task by now, or sees it (L2)
+		e.word.Or(draining)
+		e.idle.mu.Unlock()
+	}
 	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
 	q.mu.Unlock()
 	chaos.At(chaos.L2Closed)

@@ -50,6 +50,7 @@ type idle struct {
 	extra   bool       // a resize has left more of them than slots: the keeper ends those that sleep on (thin)
 	lent    int        // slots with a loan
 	wakeups uint64     // runners that were woken or started
+	until   uint64     // how many more tasks are handed over until the next is measured
 }
 
 // runnerList is a stack of runners that allows removal from the middle.
@@ -174,12 +175,15 @@ func (e *Executor) staffLocked(s *slot, byRunner bool) {
 
 // popFree and pushFree move a slot off and onto the free list. The first slot that is taken makes the
 // keeper look at the CPU quota again (P5). Caller holds idle.mu.
-func (e *Executor) popFree() *slot {
+func (e *Executor) popFree() *slot { return e.takeFree(0) }
+
+// takeFree is popFree for a caller that adds to the searching count too.
+func (e *Executor) takeFree(searching uint64) *slot {
 	last := len(e.idle.free) - 1
 	s := e.idle.free[last]
 	e.idle.free[last] = nil
 	e.idle.free = e.idle.free[:last]
-	if e.word.Add(^uint64(oneFree-1))&stale != 0 {
+	if e.word.Add(^uint64(oneFree-1)+searching)&stale != 0 {
 		e.word.And(^uint64(stale))
 		e.keeper.poke()
 	}

@@ -179,6 +179,7 @@ func TestRegression_EndLeavesNoDeadEntryAfterGoexit(t *testing.T) {
 			runtime.Goexit()
 		}))
 		testkit.Eventually(t, "the child is canceled", func() bool { return e.sum().Canceled == 1 })
+		e.closeInjector(false) // which passes idle.mu, once
 		e.idle.mu.Lock()
 		close(last)
 		testkit.Eventually(t, "the task counts as ended", func() bool { return e.sum().Panicked == 1 })

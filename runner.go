@@ -12,9 +12,11 @@ import (
 
 // runner is a goroutine that executes tasks while it holds a slot.
 type runner struct {
-	e     *Executor
-	goid  atomic.Int64 // of its goroutine, written before any task sees the runner; a guest's changes, and is 0 between two
-	token chan *slot   // one place: a slot for a runner that is parked or has yielded; nil: it ends
+	e       *Executor
+	goid    atomic.Int64 // of its goroutine, written before any task sees the runner; a guest's changes, and is 0 between two
+	token   chan *slot   // one place: a slot for a runner that is parked or has yielded; nil: it ends
+	counted bool         // and the runner is counted as searching
+	handed  entry        // a task that comes with the token, or nothing
 
 	// The runner's own, plain.
 	slot      *slot   // its copy of held, for all that a task does: see "Who has a slot" in ARCHITECTURE.md
@@ -195,6 +197,13 @@ func (r *runner) nextTask(search bool) (entry, bool) {
 		}
 		if !r.park(search) {
 			return entry{}, false
+		}
+		if en := r.handed; en.of != nil { // (P7)
+			r.handed = entry{}
+			if r.counted {
+				r.e.found()
+			}
+			return en, true
 		}
 		search = true
 	}

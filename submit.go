@@ -20,6 +20,9 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 		return e.refused(en, e.submit(tc.r, ctx, en, wait))
 	}
 	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && alive(ctx) {
+		if e.handOver(entry{fn: fn, of: o}) {
+			return nil
+		}
 		if e.inject.offer(entry{fn: fn, of: o}) {
 			chaos.At(chaos.P1Published)
 			e.notify()
@@ -56,6 +59,47 @@ func (e *Executor) runnerOf(ctx context.Context) *runner {
 		return tc.r
 	}
 	return nil
+}
+
+// handOver gives a task from outside to a parked runner together with a free slot, if nothing waits and nobody looks for
+// work (P7): it never is in a queue. It reports false if it has not, and then it has done nothing.
+func (e *Executor) handOver(en entry) bool {
+	if !e.idles() {
+		return false
+	}
+	e.idle.mu.Lock()
+	r := e.idle.parked.top
+	if r == nil || !e.idles() {
+		e.idle.mu.Unlock()
+		return false
+	}
+	e.idle.parked.remove(r)
+	// The first of an idle executor is not counted as searching: that would cost its runner more than a second wake-up
+	// costs if more tasks come. Later ones are, so that a burst wakes one runner after the other.
+	r.counted = len(e.idle.free) < len(e.idle.slots)
+	count := uint64(0)
+	if r.counted {
+		count = oneSearching
+	}
+	s := e.takeFree(count)
+	e.idle.wakeups++
+	r.count.submitted.inc() // before it can run (L1); and the word has said in here that nobody has closed (L2)
+	if e.idle.until--; e.idle.until == 0 {
+		e.idle.until = e.cfg.sampling
+		e.inject.due.Store(true)
+	}
+	e.idle.mu.Unlock()
+	chaos.At(chaos.P1Token)
+	r.handed = en
+	r.token <- s
+	return true
+}
+
+// idles reports whether a task from outside could start at once: a slot is free, nothing waits in the injector, nobody
+// looks for work, and the executor is open.
+func (e *Executor) idles() bool {
+	word := e.word.Load()
+	return word&freeMask != 0 && word&(searchingMask|draining|stopping|ended) == 0 && !e.inject.filled.Load()
 }
 
 // submit queues a task. r is the calling goroutine's runner if the caller knows that it is one of this
@@ -97,6 +141,9 @@ func (r *runner) pushLocal(en entry) bool {
 // admit gets the submitter what it wants, or returns a waiter for waitForRoom. It does not wait itself, and
 // waitForRoom has little on its stack, because thousands may wait: that way 2 KB of stack are enough for each.
 func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*waiter, error) {
+	if r == nil && !en.alone() && e.handOver(en) {
+		return nil, nil
+	}
 	q := &e.inject
 	q.mu.Lock()
 	err := q.refusal(r != nil)

@@ -30,7 +30,7 @@ var _ = mirrors(map[string]string{
 	"injector.dismiss":       "842945e2dd87",
 	"waiterList.push":        "d7dc613f4750",
 	"waiterList.remove":      "6a39913ed389",
-	"Executor.admit":         "aed0dc24b941",
+	"Executor.admit":         "67c029d06929",
 	"Executor.waitForRoom":   "16e8e137903e",
 	"Executor.acceptHeld":    "337bdead3ba1",
 	"Executor.letOver":       "4e877da8f982",
@@ -38,7 +38,7 @@ var _ = mirrors(map[string]string{
 	"Executor.pushOver":      "6388c73dd398",
 	"Executor.requeue":       "7a03a85c6580",
 	"keeper.unstick":         "f986994d8dcc",
-	"Executor.closeInjector": "833201369c13",
+	"Executor.closeInjector": "68f72645c984",
 	"wakeAll":                "cfc943527569",
 })
 

@@ -15,6 +15,7 @@ var parkSettings = []pool{
 	{name: "three slots", slots: 3, runners: 3, tasks: []string{"p1z", "z", "z"}, outside: []string{"0", "2"}},
 	{name: "children and a submitter", slots: 2, runners: 2, tasks: []string{"p1z", "", ""}, outside: []string{"0", "2"}},
 	{name: "two submitters", slots: 2, runners: 2, tasks: []string{"", ""}, outside: []string{"0", "1"}},
+	{name: "handed over, and has a child", slots: 2, runners: 2, tasks: []string{"", "p2", ""}, outside: []string{"01"}},
 	{name: "one runs for ever", slots: 2, runners: 2, tasks: []string{"z", "", ""}, outside: []string{"0", "12"}},
 }
 
@@ -43,6 +44,9 @@ func TestExplorePark_FindsMutants(t *testing.T) {
 		"an entry is pushed back without notify":     {pushBackQuiet: true},
 		"a lowered tail is restored without notify":  {undoQuiet: true},
 		"unpark does not look whether a token comes": {alwaysUnpark: true},
+		"a hand-over leaves its runner listed":       {handListed: true},
+		"a hand-over does not count its runner":      {handUncounted: true},
+		"a hand-over leaves the task behind":         {handNothing: true},
 	})
 }
 

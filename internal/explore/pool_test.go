@@ -25,7 +25,10 @@ var _ = mirrors(map[string]string{
 	"Executor.wake":           "aacf86cf4892",
 	"Executor.staff":          "bc61b300ce8c",
 	"Executor.staffLocked":    "6cc19dfb9249",
-	"Executor.popFree":        "c0e0e781ac8e",
+	"Executor.popFree":        "fdd1a5d7e118",
+	"Executor.takeFree":       "980532602fc5",
+	"Executor.handOver":       "814807e0c399",
+	"Executor.idles":          "dce0468ceffe",
 	"Executor.pushFree":       "534822e3e0dd",
 	"Executor.startSearching": "fb20be920a1a",
 	"Executor.found":          "b087cf9b67b6",
@@ -38,7 +41,7 @@ var _ = mirrors(map[string]string{
 	"runner.takeInjected":     "d995b3e3b904",
 	"runner.search":           "f583ddd16efd",
 	"runner.steal":            "14edb1274a77",
-	"runner.nextTask":         "dcbdc5b1c574",
+	"runner.nextTask":         "a0f8187aea9b",
 	"runner.boundary":         "4312d048f671",
 	"runner.adopt":            "dd8dba712eb8",
 	"runner.release":          "cdd72e7504cb",
@@ -109,6 +112,8 @@ type poolRunner struct {
 	epoch      uint8
 	deniedBit  bool
 	list       uint8 // 1: parked, 2: surplus
+	handed     uint8 // the task that comes with its token, plus one
+	counted    bool  // and the runner is counted as searching
 	task, next uint8 // what it runs, plus one, and where it is there
 }
 
@@ -158,6 +163,9 @@ type poolMutant struct {
 	undoQuiet        bool // nor is a tail that a failed overflow has lowered
 	wakeGivesUp      bool // wake does not look for a blocked slot when the free one is gone
 	alwaysUnpark     bool // unpark does not look whether a token is on its way
+	handListed       bool // it sends a token to a runner that stays listed
+	handUncounted    bool // it never counts the receiver, who stops being counted all the same
+	handNothing      bool // the task does not come with the token
 
 	lookFirst     bool // enter looks at the queues before it publishes BLOCKED
 	noLook        bool // enter does not look at them
@@ -284,6 +292,8 @@ const (
 	slNotify
 
 	sbPush // a submitter: a task of its list
+	sbLock // handOver: a task, b slot, c runner
+	sbSend
 	kpLook // the keeper: look, lend
 	kpLend
 	kpCalm
@@ -313,7 +323,7 @@ var poolSteps = map[uint8]string{
 	lvWord: "leave: word", fsLock: "findSlot: lock", fsPop: "findSlot: -free, unlock", fsAdopted: "findSlot", lvStore: "leave: RUNNING",
 	rpPop: "repay: pop", rpHolder: "repay: holder", rpGift: "repay: gift", bdWord: "boundary: load word",
 	slLock: "settle: lock, gift or leave surplus", slLock2: "settle: lock", slPop: "settle: -free", slUnlock: "settle: unlock", slNotify: "settle: notify",
-	sbPush: "submit: publish", kpLook: "keeper: look, take a credit", kpLend: "lend: lock, a slot", kpCalm: "keeper: clear pending", kpCalmHas: "keeper: looked", rnEmpty: "nextTask: empty the lent slot's deque",
+	sbPush: "submit: publish", sbLock: "handOver: lock, -free, unlist, unlock", sbSend: "handOver: send the token", kpLook: "keeper: look, take a credit", kpLend: "lend: lock, a slot", kpCalm: "keeper: clear pending", kpCalmHas: "keeper: looked", rnEmpty: "nextTask: empty the lent slot's deque",
 }
 
 func (p pool) model() *model[poolState] {
@@ -621,6 +631,14 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 			call(rnParked, pkLock, f.a, 0, 0)
 			continue
 		case rnParked:
+			if r.handed != 0 {
+				s.begin(t, r.handed-1, m)
+				if f.a, f.pc = 0, rnFound; r.counted {
+					f.a = 1
+				}
+				r.handed, r.counted = 0, false
+				return true
+			}
 			f.a, f.pc = 1, rnPick
 			continue
 
@@ -1342,10 +1360,55 @@ func (p *pool) step(s *poolState, t int, m *move) bool {
 				return false
 			}
 			task := tasks[f.a] - '0'
-			f.a++
+			if f.b == 0 && s.idles() { // handOver
+				f.pc = sbLock
+				return true
+			}
+			f.a, f.b = f.a+1, 0
 			s.pushed |= 1 << task
 			s.injected.push(task)
 			call(sbPush, nfWord, 0, 0, 0)
+			return true
+		case sbLock:
+			if !s.lock(t) {
+				return false
+			}
+			if s.parked.n == 0 || !s.idles() {
+				f.b, f.pc = 1, sbPush
+				s.unlock(t)
+				return true
+			}
+			f.c = s.parked.of[s.parked.n-1]
+			if !bug.handListed {
+				s.parked.pop()
+				s.runners[f.c].list = 0
+			}
+			to := &s.runners[f.c]
+			to.counted = int(s.free) < p.slots+bits.OnesCount8(s.lentSlots)
+			if s.free == 0 {
+				m.fail("P7: a task is handed over without a slot")
+				return true
+			}
+			f.b, f.pc = s.popFree(), sbSend
+			if to.counted && !bug.handUncounted {
+				s.searching++
+			}
+			s.unlock(t)
+			return true
+		case sbSend:
+			to := &s.runners[f.c]
+			if to.token != 0 {
+				m.fail("P0: two tokens for runner %d", f.c)
+				return true
+			}
+			task := p.outside[t-p.runners][f.a] - '0'
+			s.pushed |= 1 << task
+			to.handed, to.token = task+1, f.b+1
+			if bug.handNothing {
+				to.handed = 0
+			}
+			release(s.known[:], t, plToken+int(f.c))
+			f.a, f.b, f.c, f.pc = f.a+1, 0, 0, sbPush
 			return true
 
 		case kpLook: // one look, and tryCredit: only where it leads to a loan
@@ -1449,6 +1512,9 @@ func (s *poolState) over(slot uint8) bool {
 
 // has is runner.has, for whatever slot it is.
 func (r *poolRunner) has() bool { return r.held != 0 && r.phase != phaseTaken }
+
+// idles is Executor.idles.
+func (s *poolState) idles() bool { return s.free != 0 && s.searching == 0 && s.injected.n == 0 }
 
 // queued returns the tasks that are queued, one bit each.
 func (s *poolState) queued() (queued uint8) {
