@@ -39,7 +39,7 @@ type ledger struct {
 type account struct {
 	name      string
 	live      *Executor
-	attrs     []metric.ObserveOption // while there is a live one
+	attrs     []metric.ObserveOption // while there is a live one, from the first collection on: they are large
 	past      Stats                  // the counts of those that have ended
 	throttled throttleCount
 	endedAt   uint64 // which end it was
@@ -136,7 +136,6 @@ func sameWords[T any](a, b T) bool {
 
 // open makes e the live executor of its name.
 func (l *ledger) open(e *Executor) *account {
-	attrs := l.in.attributes(e.name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.accounts[e.name]
@@ -144,7 +143,7 @@ func (l *ledger) open(e *Executor) *account {
 		a = &account{name: e.name}
 		l.accounts[e.name] = a
 	}
-	a.live, a.attrs = e, attrs
+	a.live = e
 	return a
 }
 
@@ -210,7 +209,10 @@ func (l *ledger) observe(_ context.Context, o metric.Observer) error {
 			v.throttled, v.hasThrottled = s.throttled.add(s.live.Throttling())
 		} else {
 			v.throttled, v.hasThrottled = s.throttled.add(Throttling{}, false)
-			s.attrs = l.in.attributes(s.name) // made again, for they are large
+		}
+		if s.attrs == nil {
+			s.attrs = l.in.attributes(s.name)
+			l.keep(s.account, s.live, s.attrs)
 		}
 		l.in.observe(o, &v, s.attrs, s.live != nil)
 	}
@@ -222,6 +224,15 @@ func (l *ledger) observe(_ context.Context, o metric.Observer) error {
 		(*observe)(l.in, o)
 	}
 	return nil
+}
+
+// keep keeps the attributes of a live executor for the next collection.
+func (l *ledger) keep(a *account, live *Executor, attrs []metric.ObserveOption) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if live != nil && a.live == live {
+		a.attrs = attrs
+	}
 }
 
 func (b *instruments) observe(o metric.Observer, v *view, attrs []metric.ObserveOption, live bool) {

@@ -54,7 +54,7 @@ type config struct {
 	liveness  time.Duration          // livenessAfter, except in tests
 	blind     bool                   // as where the system does not tell about threads; only in tests
 	reader    func() *cgroup.Reader  // cgroup.Shared, except in tests
-	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
+	bootstrap func() (float64, bool) // cgroup.SharedBootstrap, except in tests
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -71,7 +71,7 @@ func newConfig(opts []Option) (config, error) {
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
 		reader:    cgroup.Shared,
-		bootstrap: cgroup.Bootstrap,
+		bootstrap: cgroup.SharedBootstrap,
 	}
 	for i, o := range opts {
 		if o == nil {
