@@ -76,7 +76,7 @@ func (e *Executor) handOver(en entry) bool {
 	e.idle.parked.remove(r)
 	// The first of an idle executor is not counted as searching: that would cost its runner more than a second wake-up
 	// costs if more tasks come. Later ones are, so that a burst wakes one runner after the other.
-	r.counted = len(e.idle.free) < len(e.idle.slots)
+	r.counted = len(e.idle.free) < len(*e.slots.Load())
 	count := uint64(0)
 	if r.counted {
 		count = oneSearching

@@ -27,7 +27,7 @@ var _ = mirrors(map[string]string{
 	"Executor.staffLocked":    "6cc19dfb9249",
 	"Executor.popFree":        "fdd1a5d7e118",
 	"Executor.takeFree":       "980532602fc5",
-	"Executor.handOver":       "814807e0c399",
+	"Executor.handOver":       "2ee713ea4525",
 	"Executor.idles":          "dce0468ceffe",
 	"Executor.pushFree":       "534822e3e0dd",
 	"Executor.startSearching": "fb20be920a1a",
