@@ -52,7 +52,7 @@ func ID() int64 {
 
 // Fast is ID where that takes two nanoseconds, else 0.
 func Fast() int64 {
-	if fast.ok {
+	if fast.ok.Load() {
 		return goid.Get()
 	}
 	return 0
