@@ -5,7 +5,7 @@
 //	mux.Handle("/debug/executor/", debugpage.Handler())
 //
 // Browsers get a page that is kept up to date by server-sent events, ?format=json is a Report, ?format=list an
-// Overview, and everybody else gets text. Names of tasks, panic values and stacks are shown, arguments of tasks are not.
+// Overview, ?format=timeline is Timelines, ?format=perfetto the same for https://ui.perfetto.dev, and everybody else gets text. Names of tasks, panic values and stacks are shown, arguments of tasks are not.
 //
 // Nobody looking costs nothing. Any number of viewers costs one goroutine for each executor that they look at, which
 // takes a look once a second until 10 s after the last of them has gone. The page reads [executor.Executor.Report],
@@ -59,7 +59,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	format := formatOf(req)
 	if format == "" {
-		http.Error(w, fmt.Sprintf("executor: unknown format %q: use html, json, list, text or events", cutOff(req.URL.Query().Get("format"), 40)), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("executor: unknown format %q: use html, json, list, text, events, timeline or perfetto", cutOff(req.URL.Query().Get("format"), 40)), http.StatusBadRequest)
 		return
 	}
 	c, ok := h.choose(req)
@@ -74,6 +74,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case "json":
 		head.Set("Content-Type", "application/json; charset=utf-8")
 		writeBody(w, renderJSON(frames(req, c.list())))
+	case "timeline", "perfetto":
+		timelines := timelinesOf(req, c.list())
+		if format == "timeline" {
+			head.Set("Content-Type", "application/json; charset=utf-8")
+			writeBody(w, compact(Timelines{timelines}))
+			return
+		}
+		head.Set("Content-Type", "application/octet-stream")
+		head.Set("Content-Disposition", `attachment; filename="executor.perfetto-trace"`)
+		for _, tl := range timelines {
+			writeBody(w, tl.perfetto()) // traces can be put one after the other
+		}
 	case "list":
 		head.Set("Content-Type", "application/json; charset=utf-8")
 		writeBody(w, encoded(overviewOf(c.list())))
@@ -99,7 +111,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func formatOf(req *http.Request) string {
 	if query := req.URL.Query(); query.Has("format") {
 		switch format := query.Get("format"); format {
-		case "html", "json", "list", "text", "events":
+		case "html", "json", "list", "text", "events", "timeline", "perfetto":
 			return format
 		}
 		return ""
@@ -183,6 +195,14 @@ func renderJSON(all []*snapshot) []byte {
 		report.Executors = append(report.Executors, f.state)
 	}
 	return encoded(report)
+}
+
+func compact(data any) []byte {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Appendf(nil, "%q\n", err.Error())
+	}
+	return text
 }
 
 func encoded(data any) []byte {

@@ -18,9 +18,9 @@ const (
 	samplePeriod = time.Second
 	lingerAfter  = 10 * time.Second
 
-	// glance is how long before a frame each task's progress is looked at, so that the frame can tell which
-	// tasks stand still. More than stuckAfter.
-	glance = 25 * time.Millisecond
+	// shortestLook is the least time between two looks at the slots, whatever the period of frames is: a look tells
+	// which tasks have stood still since the one before. More than stuckAfter.
+	shortestLook = 25 * time.Millisecond
 
 	// maxLookouts bounds the goroutines, and with them the history that is kept: some 100 KB each. Who looks at
 	// another executor gets frames without a history.
@@ -50,6 +50,7 @@ var lookouts struct {
 type lookout struct {
 	e     *executor.Executor
 	o     observer
+	track track
 	frame atomic.Pointer[snapshot]
 	ready chan struct{} // closed when there is a frame
 
@@ -125,20 +126,26 @@ func (s *lookout) run() {
 	pprof.SetGoroutineLabels(context.Background()) // and none of the request that started it
 	defer s.e.Watch()()
 	p := s.e.Report()
-	for s.o.start(&p); ; {
-		time.Sleep(glance)
-		s.publish()
+	s.o.start(&p)
+	s.track.look(s.e, &p)
+	for due := p.Time; ; { // the first frame is made at the second look
+		time.Sleep(max(shortestLook, min(timelineLook, period()/2)))
+		p = s.e.Report()
+		s.track.look(s.e, &p)
+		if p.Time.Before(due) && p.Lifecycle != closed {
+			continue
+		}
+		due = p.Time.Add(period() - timelineLook/2)
+		s.publish(&p)
 		if s.over() {
 			return
 		}
-		time.Sleep(max(period()-glance, time.Millisecond))
-		s.e.Report() // the glance
 	}
 }
 
-// publish takes a frame and tells the streams.
-func (s *lookout) publish() {
-	if s.frame.Swap(newSnapshot(s.o.see(s.e))) == nil {
+// publish makes a frame and tells the streams.
+func (s *lookout) publish(p *executor.Report) {
+	if s.frame.Swap(newSnapshot(s.o.seeReport(s.e, p))) == nil {
 		close(s.ready)
 	}
 	lookouts.mu.Lock()

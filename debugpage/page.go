@@ -39,7 +39,7 @@ var pages struct {
 func pageTemplate() *page {
 	pages.once.Do(func() {
 		p := &pages.page
-		p.style, p.script = pageFile("style.css"), pageFile("tables.js")+pageFile("live.js")
+		p.style, p.script = pageFile("style.css"), pageFile("tables.js")+pageFile("timeline.js")+pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
 			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText,
 		}).ParseFS(pageFiles, "page/*.html"))

@@ -20,6 +20,7 @@
 			if (was.nodeValue !== now.nodeValue) was.nodeValue = now.nodeValue;
 			return;
 		}
+		if (was.dataset.own !== undefined) return; // a script fills it
 		for (const { name } of [...was.attributes]) {
 			if (!now.hasAttribute(name) && name !== "open" && name !== "hidden") was.removeAttribute(name);
 		}
@@ -97,6 +98,7 @@
 		source = null;
 		clearTimeout(watchdog);
 		clearTimeout(retry);
+		retry = 0;
 	};
 	const start = () => {
 		stop();
@@ -133,5 +135,6 @@
 		}
 	};
 	tables.arrange(document);
+	timeline.watch(() => source !== null || retry !== 0);
 	start();
 })();
