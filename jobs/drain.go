@@ -37,7 +37,7 @@ func (w *Worker) drain(ctx, base context.Context, cancel context.CancelCauseFunc
 		w.mu.Unlock()
 		switch {
 		case left == 0:
-			return nil
+			return w.hush()
 		case alive == 0: // the broker has given them to others
 			return fmt.Errorf("jobs: %d handlers go on after their deadlines", left)
 		}
@@ -49,6 +49,20 @@ func (w *Worker) drain(ctx, base context.Context, cancel context.CancelCauseFunc
 			cancel(ErrDraining)
 		}
 	}
+}
+
+// hush lets the source tell the broker all that it has to.
+func (w *Worker) hush() error {
+	d, ok := w.src.(Drainer)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), max(w.r.lease, time.Second))
+	defer cancel()
+	if err := d.Drain(ctx); err != nil {
+		return fmt.Errorf("jobs: the broker was not told everything: %w", err)
+	}
+	return nil
 }
 
 // beat keeps alive what the worker holds, each job until its own deadline: one clock for all.

@@ -72,6 +72,12 @@ type Gauge interface {
 	Depth(ctx context.Context) (Depth, error)
 }
 
+// Drainer is implemented by Sources that fetch on their own. Serve calls Drain when it asks for no more: what was fetched and not
+// handed out is given back, and the broker has got what it was told when Drain returns.
+type Drainer interface {
+	Drain(ctx context.Context) error
+}
+
 // Info is what a handler may ask about its job.
 type Info struct {
 	Kind, ID, Key, Ref string
