@@ -24,6 +24,10 @@ func compare(rows []suite.Row, f flags, stdout, stderr io.Writer) (clean bool, e
 			return false, err
 		}
 	}
+	foreign, err := report.ReadForeign(f.foreign)
+	if err != nil {
+		return false, err
+	}
 	machine := report.ThisMachine()
 	var lines bytes.Buffer
 	raw := io.MultiWriter(stdout, &lines)
@@ -34,7 +38,7 @@ func compare(rows []suite.Row, f flags, stdout, stderr io.Writer) (clean bool, e
 	if err != nil {
 		return false, err
 	}
-	options := report.Options{Machine: machine, Command: command(f), Quick: f.quick, Rounds: f.rounds}
+	options := report.Options{Machine: machine, Command: command(f), Quick: f.quick, Rounds: f.rounds, Foreign: foreign}
 	if f.out != "" {
 		if options.Plots, err = report.Plots(f.out, all); err != nil {
 			return false, err
@@ -78,6 +82,7 @@ func runAll(rows []suite.Row, f flags, machine report.Machine, raw, stderr io.Wr
 	var all []*suite.Results
 	clean := true
 	for _, r := range rows {
+		began := time.Now()
 		results, err := plan.Run(r)
 		if err == nil {
 			err = writing
@@ -88,6 +93,9 @@ func runAll(rows []suite.Row, f flags, machine report.Machine, raw, stderr io.Wr
 		for entry, err := range results.Failed {
 			clean = false
 			fmt.Fprintf(stderr, "\r\x1b[K%s: %s failed: %v\n", r.Name(), entry, err)
+		}
+		if f.times {
+			fmt.Fprintf(stderr, "\r\x1b[K%6.1fs  %s\n", time.Since(began).Seconds(), r.Name())
 		}
 		all = append(all, results)
 	}

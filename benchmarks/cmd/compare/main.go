@@ -34,11 +34,13 @@ const (
 
 // flags are what the command line says.
 type flags struct {
-	quick  bool
-	list   bool
-	rounds int
-	out    string
-	rows   *regexp.Regexp
+	quick   bool
+	list    bool
+	times   bool
+	rounds  int
+	out     string
+	foreign string
+	rows    *regexp.Regexp
 }
 
 func realMain(args []string, stdout, stderr io.Writer) int {
@@ -86,8 +88,10 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set.SetOutput(io.Discard) // the caller says what is wrong, once
 	set.BoolVar(&f.quick, "quick", false, "small samples: orders of magnitude in under two minutes")
 	set.BoolVar(&f.list, "list", false, "list the rows and stop")
+	set.BoolVar(&f.times, "times", false, "say how long each row took")
 	set.IntVar(&f.rounds, "rounds", 5, "rounds of every row; fewer than 5 are no basis for a claim")
 	set.StringVar(&f.out, "out", "", "`directory` for results.txt, BENCHMARKS.md and pictures; made if it is missing")
+	set.StringVar(&f.foreign, "foreign", "benchmarks/foreign/results.txt", "`file` with the results of benchmarks/foreign/run.sh, if there is one")
 	set.StringVar(&pattern, "run", "", "only rows whose name matches the `regexp`")
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {

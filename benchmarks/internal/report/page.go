@@ -34,6 +34,7 @@ type Options struct {
 	Quick   bool
 	Rounds  int
 	Plots   map[string]string // file name by row name; "" is the overview
+	Foreign *Foreign          // what other languages reach; nil if nobody has measured it
 }
 
 // Page writes the whole report.
@@ -45,6 +46,10 @@ func Page(all []*suite.Results, o Options) string {
 		b.WriteString("This was a quick look: small samples and few rounds. It shows orders of magnitude.\n\n")
 	}
 	b.WriteString(howToRead + "\n")
+	if o.Foreign != nil {
+		fmt.Fprintf(&b, "Other languages were measured by `benchmarks/foreign/run.sh`, with the same work and as many threads as processors: %s. "+
+			"Each of them runs on its own, one after the other, so compare orders of magnitude.\n\n", o.Foreign.When)
+	}
 	goals(&b, all)
 	balance(&b, all)
 	if file := o.Plots[""]; file != "" {
@@ -53,7 +58,7 @@ func Page(all []*suite.Results, o Options) string {
 	legend(&b, o.Machine)
 	b.WriteString("## Rows\n\n")
 	for _, r := range all {
-		Row(&b, r)
+		Row(&b, r, o.Foreign)
 		if file := o.Plots[r.Row.Name()]; file != "" {
 			fmt.Fprintf(&b, "![%s](%s)\n\n", r.Row.Title, file)
 		}

@@ -42,7 +42,7 @@ func sampleOf(ns float64) meter.Sample {
 
 func TestRow_ShowsResultsAbsenteesAndVerdicts(t *testing.T) {
 	var b strings.Builder
-	Row(&b, sampleResults())
+	Row(&b, sampleResults(), nil)
 	got := b.String()
 	for _, want := range []string{
 		"### Submit/outside=1: empty tasks\n",

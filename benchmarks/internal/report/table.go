@@ -35,6 +35,7 @@ var headings = map[string]string{
 	"response-p99.9-ns": "response p99.9",
 	"%-goodput":         "goodput",
 	"%-refused":         "refused",
+	"%-undone":          "undone",
 	"cpu-ns/op":         "processor",
 	"B-held/op":         "held",
 	"steals/op":         "steals",
@@ -65,7 +66,7 @@ func columns(r *suite.Results) []string {
 
 // Row writes a row's results: what it is, the table, who is absent and why, and
 // the verdicts.
-func Row(b *strings.Builder, r *suite.Results) {
+func Row(b *strings.Builder, r *suite.Results, foreign *Foreign) {
 	fmt.Fprintf(b, "### %s: %s\n\n", r.Row.Name(), r.Row.Title)
 	units := columns(r)
 	header := []string{"per " + r.Row.Op}
@@ -88,8 +89,8 @@ func Row(b *strings.Builder, r *suite.Results) {
 	if r.Row.Note != "" {
 		b.WriteString(r.Row.Note + "\n\n")
 	}
-	if r.Row.Elsewhere != "" {
-		b.WriteString("Other languages, measured once on the same kind of machine and not in this run: " + r.Row.Elsewhere + ".\n\n")
+	if said := foreign.of(r.Row); said != "" {
+		b.WriteString("Other languages, in a run of their own: " + said + ".\n\n")
 	}
 	for _, v := range r.Verdicts() {
 		fmt.Fprintf(b, "- goal: %s; measured: %s: **%s**\n", v.Goal, v.Measured, word(v))

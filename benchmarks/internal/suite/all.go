@@ -9,10 +9,8 @@ import (
 // All returns every row, in the order in which they are run and shown.
 func All() []Row {
 	return []Row{
-		outside(1, []Goal{atMostTimes(0.8, "channel"), noAllocs()},
-			"ForkJoinPool 20-25 ns, rayon 65-190, oneTBB 240, tokio 300"),
-		outside(4, []Goal{atMostTimes(0.9, "channel"), noAllocs()},
-			"ForkJoinPool 25 ns, rayon 155, tokio 315"),
+		outside(1, []Goal{atMostTimes(0.9, "channel"), noAllocs()}),
+		outside(4, []Goal{atMostTimes(0.9, "channel"), noAllocs()}),
 		children(),
 		pingPong(),
 		efficiency(time.Microsecond, 0.90),
@@ -32,10 +30,14 @@ func All() []Row {
 		tail(),
 		overload(),
 		ordered(),
+		streams(),
+		stages(),
+		crawl(),
 		service(),
 		scaleOutside(),
 		scaleChildren(),
 		idle(),
+		startAndEnd(),
 		queuedTask(),
 		orderedMemory(),
 		parkedWaiter(),

@@ -231,7 +231,7 @@ func markedWaits() Row {
 			waits("executor-256-spares", 256, sleepMarked),
 			goWave(),
 		}, tooLong("nothing stands in for a worker that waits")),
-		Goals: []Goal{atMostTimes(1.3, "go"), atMostTimes(4.5, "go").of("executor-256-spares")},
+		Goals: []Goal{atMostTimes(1.05, "go"), atMostTimes(4.5, "go").of("executor-256-spares")},
 		Note:  "`executor` may use 1,000 spares. Slots bound the tasks that compute, spares those that wait.",
 		Plot:  true,
 	}
@@ -246,7 +246,7 @@ func unmarkedWaits() Row {
 			waits(contend.Executor, 1000, sleepUnmarked),
 			goWave(),
 		}, tooLong("nothing stands in for a worker that waits")),
-		Goals: []Goal{atMostTimes(5, "go")},
+		Goals: []Goal{atMostTimes(3.3, "go")},
 		Note:  "The executor notices that its slots stand still while the processors are free, and lends more.",
 	}
 }

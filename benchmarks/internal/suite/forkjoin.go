@@ -96,8 +96,8 @@ func fib() Row {
 		},
 		Note: "`executor-with` is ForkWith, which needs no closure; `go` is a goroutine and a WaitGroup for one half, `errgroup` a new group without a limit; " +
 			"`serial` is the recursive function alone, whose nanosecond a real program would not cut into tasks.",
-		Elsewhere: "rayon 7-11 ns, ForkJoinPool 14-27, oneTBB 45-60, tokio spawn 225",
-		Plot:      true,
+		Foreign: "fib",
+		Plot:    true,
 	}
 }
 

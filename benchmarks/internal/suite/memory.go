@@ -47,7 +47,7 @@ func queuedTask() Row {
 		Group: "Memory", Scenario: "queued", Title: "memory of a task that waits for its turn", Op: "task",
 		Unit: heldUnit, Size: 200_000, QuickSize: 100_000, Whole: true, QuickRounds: 2,
 		Entries: concat(entries, skipped("there is no queue, only callers that wait", "ants", "conc", "errgroup", "semaphore")),
-		Goals:   []Goal{atMost(64)},
+		Goals:   []Goal{atMost(32)},
 		Note:    "Heap and stacks after garbage collection, the pool's own included. `go` is a waiting goroutine.",
 	}
 }
@@ -189,7 +189,7 @@ func idleExecutor() Row {
 		Group: "Memory", Scenario: "idle", Title: "memory of an idle pool with 2 slots", Op: "pool",
 		Unit: heldUnit, Size: count, QuickSize: count, Whole: true, QuickRounds: 2,
 		Entries: entries,
-		Goals:   []Goal{atMost(64 << 10)},
+		Goals:   []Goal{atMost(32 << 10)},
 		Note:    "After a hundred tasks. A channel's buffer for 2,048 functions is 16 KB of it.",
 	}
 }

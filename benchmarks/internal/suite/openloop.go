@@ -70,7 +70,7 @@ func tail() Row {
 	peers := []string{"ants", "pond", "channel", "errgroup"}
 	return Row{
 		Group: "Tail", Scenario: "load=70%", Title: "queue wait under an open loop, 5 % of the tasks 20 times as long", Op: "task",
-		Unit: "wait-p99.9-ns", Size: 3000, QuickSize: 300, Whole: true, QuickRounds: 1,
+		Unit: "wait-p99.9-ns", Size: 1200, QuickSize: 300, Whole: true, QuickRounds: 1,
 		Entries: entries,
 		Goals:   []Goal{atMostTimes(1.1, peers...), atMostTimes(0.5, peers...).of(checkpointed)},
 		Note: "Tasks of 2 and 40 ms of processor time arrive at random times, whether or not earlier ones are done; the wait is counted from " +
@@ -132,6 +132,9 @@ func overload() Row {
 		switch {
 		case c.Tries:
 			entries = append(entries, Entry{Name: c.Name, Run: func(m *meter.Meter) error { return playOverload(m, c, l) }})
+			if c.Name == contend.Executor {
+				entries = append(entries, Entry{Name: delayed, Run: func(m *meter.Meter) error { return playOverload(m, withDelay(c), l) }})
+			}
 		case c.Name == "go":
 			entries = append(entries, Entry{Name: c.Name, Run: func(m *meter.Meter) error { return playOverload(m, neverRefuses(c), l) }})
 		default:
@@ -140,10 +143,11 @@ func overload() Row {
 	}
 	return Row{
 		Group: "Overload", Scenario: "load=150%", Title: "an open loop of 150 % of what the slots can do, with shedding", Op: "task",
-		Unit: "response-p99-ns", Size: 3000, QuickSize: 600, Whole: true, QuickRounds: 1,
+		Unit: "response-p99-ns", Size: 1500, QuickSize: 600, Whole: true, QuickRounds: 1,
 		Entries: entries,
-		Note: "Queues hold 64 tasks; ants, errgroup and semaphore have none and refuse when all slots are busy, which is short for those " +
-			"that get in and throws capacity away. `goodput` is the work done as a share of what the slots could do. `go` refuses nobody.",
+		Goals:   []Goal{{Of: delayed, Unit: undone, AtMost: 3}, atMostTimes(1.2, "semaphore").of(delayed)},
+		Note: "`executor-delay` refuses by WithQueueDelay, with a target of 10 ms, and a queue of 1,024. Queues of the others hold 64 tasks; ants, errgroup and semaphore have none and refuse when all slots are busy, which is short for those " +
+			"that get in and throws capacity away. `goodput` is the work done as a share of what the slots could do, and `undone` is the rest. `go` refuses nobody.",
 	}
 }
 
@@ -177,11 +181,27 @@ func playOverload(m *meter.Meter, c contend.Contender, l load) error {
 		if ended.Load()+int64(refused) != int64(len(arrivals)) {
 			return fmt.Errorf("%d done and %d refused of %d", ended.Load(), refused, len(arrivals))
 		}
-		m.Set("%-goodput", 100*float64(units)/(m.Elapsed().Seconds()*speed))
+		goodput := 100 * float64(units) / (m.Elapsed().Seconds() * speed)
+		m.Set("%-goodput", goodput)
+		m.Set(undone, 100-goodput)
 		m.Set("%-refused", 100*float64(refused)/float64(len(arrivals)))
 		setTaken(m, onlyDone(seen))
 		return nil
 	})
+}
+
+// The executor that refuses by WithQueueDelay, and what a pool does not do of what its slots could.
+const (
+	delayed = contend.Executor + "-delay"
+	undone  = "%-undone"
+)
+
+// withDelay is an executor that refuses tasks while others wait too long.
+func withDelay(c contend.Contender) contend.Contender {
+	c.Open = func(cfg contend.Config) (contend.Pool, error) {
+		return contend.OpenExecutor(executor.WithSlots(cfg.Slots), executor.WithQueueLimit(1024), executor.WithQueueDelay(10*time.Millisecond))
+	}
+	return c
 }
 
 func onlyDone(seen []taken) []taken {

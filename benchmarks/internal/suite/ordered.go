@@ -20,7 +20,7 @@ const orderedKeys = 1000
 func ordered() Row {
 	return Row{
 		Group: "Ordered", Scenario: "keys=1000", Title: "empty tasks of 1,000 keys, in order for each key", Op: "task",
-		Size: 1_000_000, QuickSize: 100_000,
+		Size: 500_000, QuickSize: 100_000,
 		Entries: []Entry{
 			{Name: contend.Executor, Run: func(m *meter.Meter) error {
 				e, err := executor.New(executor.WithSlots(m.Slots))

@@ -48,9 +48,9 @@ func documents() Row {
 	}})
 	return Row{
 		Group: "Work", Scenario: "json", Title: "decode, change and encode JSON, a task a document", Op: "document",
-		Size: 20_000, QuickSize: 2000, Whole: true, QuickRounds: 3,
+		Size: 8_000, QuickSize: 2000, Whole: true, QuickRounds: 3,
 		Setup: func(quick bool) (func(), error) {
-			docs, want = work.Documents(map[bool]int{false: 20_000, true: 2000}[quick])
+			docs, want = work.Documents(map[bool]int{false: 8_000, true: 2000}[quick])
 			return func() { docs = nil }, nil
 		},
 		Entries: entries,

@@ -26,8 +26,8 @@ func idle() Row {
 		}})
 	}
 	return Row{
-		Group: "Idle", Scenario: "after=work", Title: "a pool with nothing to do for 10 s (1 s in a quick look)", Op: "rest",
-		Unit: meter.SwitchesPerOp, Size: 10, QuickSize: 1, Whole: true, QuickRounds: 1,
+		Group: "Idle", Scenario: "after=work", Title: "a pool with nothing to do for 2 s (1 s in a quick look)", Op: "rest",
+		Unit: meter.SwitchesPerOp, Size: 2, QuickSize: 1, Whole: true, QuickRounds: 1,
 		Entries: entries,
 		Goals: []Goal{
 			atMostMore(10, nothing), // the process itself wakes a few times, more or less

@@ -29,9 +29,9 @@ type Row struct {
 	Entries []Entry
 	Goals   []Goal
 
-	Note      string // what a reader has to know
-	Elsewhere string // what other languages reach, measured outside this suite
-	Plot      bool   // worth a picture
+	Note    string // what a reader has to know
+	Foreign string // what benchmarks/foreign calls the same work in other languages
+	Plot    bool   // worth a picture
 }
 
 // Name is the row's name: group and scenario.

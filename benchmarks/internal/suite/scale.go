@@ -40,7 +40,7 @@ func scale(scenario, title, op string, full, quick int, do func(p contend.Pool, 
 		Size: full, QuickSize: quick,
 		Entries: entries,
 		Goals: []Goal{
-			speed(0.85, contend.Executor).of(contend.Executor + "@16"),
+			speed(0.90, contend.Executor).of(contend.Executor + "@16"),
 			speed(0.85, contend.Executor).of(contend.Executor + "@64"),
 		},
 		Note: "GOMAXPROCS and slots are both 2, then @16 and @64, on the cores there are. The same throughput is the best possible outcome.",

@@ -46,10 +46,10 @@ func skynet() Row {
 				})
 			}},
 		}, skipped(waitsInside, pools...)),
-		Goals:     []Goal{atMost(45), atMost(40).of(forkWith)},
-		Note:      "`go-channels` is the benchmark as it was first written for Go, `go` the same with WaitGroups.",
-		Elsewhere: "rayon par_iter 6 ns, ForkJoinPool 10-22, oneTBB 20-45, rayon scope 30-40, tokio 600",
-		Plot:      true,
+		Goals:   []Goal{atMost(45), atMost(40).of(forkWith)},
+		Note:    "`go-channels` is the benchmark as it was first written for Go, `go` the same with WaitGroups.",
+		Foreign: "skynet",
+		Plot:    true,
 	}
 }
 

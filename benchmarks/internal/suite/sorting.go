@@ -52,9 +52,9 @@ func sortRow(scenario, title, note string, sort func(ctx context.Context, split 
 	}
 	return Row{
 		Group: "Sort", Scenario: scenario, Title: title, Op: "element",
-		Size: 10_000_000, QuickSize: 1_000_000, Whole: true, QuickRounds: 3,
+		Size: 4_000_000, QuickSize: 1_000_000, Whole: true, QuickRounds: 3,
 		Setup: func(quick bool) (func(), error) {
-			in = work.Ints(map[bool]int{false: 10_000_000, true: 1_000_000}[quick])
+			in = work.Ints(map[bool]int{false: 4_000_000, true: 1_000_000}[quick])
 			out, scratch = make([]int, len(in)), make([]int, len(in))
 			return func() { in, out, scratch = nil, nil, nil }, nil
 		},
@@ -90,7 +90,7 @@ func sortRow(scenario, title, note string, sort func(ctx context.Context, split 
 }
 
 func quickSortRow() Row {
-	return sortRow("quick", "quicksort of ten million ints",
+	return sortRow("quick", "quicksort of four million ints",
 		"Parts below 4,096 elements go to slices.Sort. `serial` is the same code without forks.",
 		func(ctx context.Context, split fork, s, _ []int) { quickSort(ctx, split, s) })
 }
@@ -107,7 +107,7 @@ func quickSort(ctx context.Context, split fork, s []int) {
 }
 
 func mergeSortRow() Row {
-	return sortRow("merge", "merge sort of ten million ints",
+	return sortRow("merge", "merge sort of four million ints",
 		"Halves in parallel, merged in one goroutine; parts below 4,096 elements go to slices.Sort.",
 		mergeSort)
 }

@@ -15,13 +15,13 @@ import (
 )
 
 // outside submits empty tasks from goroutines that are not tasks.
-func outside(producers int, goals []Goal, elsewhere string) Row {
+func outside(producers int, goals []Goal) Row {
 	return Row{
 		Group:    "Submit",
 		Scenario: fmt.Sprintf("outside=%d", producers),
 		Title:    fmt.Sprintf("empty tasks from %s", plural(producers, "outside producer")),
 		Op:       "task",
-		Size:     2_000_000, QuickSize: 150_000,
+		Size:     1_000_000, QuickSize: 150_000,
 		Entries: entriesFor(contend.All(), func(m *meter.Meter, _ contend.Contender, p contend.Pool) error {
 			m.Start()
 			defer m.Stop()
@@ -30,10 +30,10 @@ func outside(producers int, goals []Goal, elsewhere string) Row {
 			}
 			return p.Wait()
 		}),
-		Goals:     goals,
-		Note:      "From the first submit until every task has ended. Where there is no queue, the caller waits for a worker each time.",
-		Elsewhere: elsewhere,
-		Plot:      true,
+		Goals:   goals,
+		Note:    "From the first submit until every task has ended. Where there is no queue, the caller waits for a worker each time.",
+		Foreign: fmt.Sprintf("outside%d", producers),
+		Plot:    true,
 	}
 }
 
@@ -85,10 +85,10 @@ func children() Row {
 			defer m.Stop()
 			return spawnFromTask(p, m.N)
 		}),
-		Goals:     []Goal{atMostTimes(0.5, "pond"), noAllocs(), atMostTimes(1.0/8, "go")},
-		Note:      "One parent only: if many tasks did this at once, channel, ants, conc, errgroup and semaphore would stop for ever.",
-		Elsewhere: "ForkJoinPool 15-30 ns, rayon 50-190, oneTBB 60-240, tokio 240",
-		Plot:      true,
+		Goals:   []Goal{atMostTimes(0.5, "pond"), noAllocs(), atMostTimes(1.0/8, "go")},
+		Note:    "One parent only: if many tasks did this at once, channel, ants, conc, errgroup and semaphore would stop for ever.",
+		Foreign: "inside",
+		Plot:    true,
 	}
 }
 
@@ -165,7 +165,7 @@ func pingPong() Row {
 		Scenario: "outside",
 		Title:    "submit one task and wait for it",
 		Op:       "round trip",
-		Size:     300_000, QuickSize: 30_000,
+		Size:     150_000, QuickSize: 30_000,
 		Entries: append([]Entry{entries[0], future, do}, entries[1:]...),
 		Goals: []Goal{
 			atMostTimes(1.2, "channel"), atMostTimes(1.6, "channel").of("executor-future"),
@@ -173,15 +173,15 @@ func pingPong() Row {
 		},
 		Note: "The answer comes on a channel, for all alike; `executor-future` is Submit and Wait, `executor-do` is Do, " +
 			"which runs the function on the caller's goroutine.",
-		Elsewhere: "4 to 60 µs",
-		Plot:      true,
+		Foreign: "pingpong",
+		Plot:    true,
 	}
 }
 
 // efficiency gives every contender tasks of a known length.
 func efficiency(each time.Duration, atLeast float64) Row {
 	units := work.Units(each)
-	size := int(time.Second / each)
+	size := int(500 * time.Millisecond / each)
 	reference := Entry{Name: plain, Run: func(m *meter.Meter) error {
 		m.Start()
 		defer m.Stop()
@@ -211,7 +211,7 @@ func efficiency(each time.Duration, atLeast float64) Row {
 		Scenario: fmt.Sprintf("task=%dus", each.Microseconds()),
 		Title:    fmt.Sprintf("tasks of %v from one outside producer", each),
 		Op:       "task",
-		Size:     size, QuickSize: size / 25,
+		Size:     size, QuickSize: size / 12,
 		Entries: append([]Entry{reference}, tasks...),
 		Goals:   []Goal{speed(atLeast, plain)},
 		Note:    "`plain` does the same work in one goroutine per slot, with no tasks and no producer: the most that the cores can give.",

@@ -41,7 +41,7 @@ func telemetry() Row {
 	}
 	return Row{
 		Group: "Telemetry", Scenario: "outside=1", Title: "empty tasks with OpenTelemetry attached, parent span not sampled", Op: "task",
-		Size: 2_000_000, QuickSize: 200_000,
+		Size: 1_000_000, QuickSize: 200_000,
 		Entries: []Entry{
 			{Name: contend.Executor, Run: run(func(*sdkmetric.MeterProvider, *sdktrace.TracerProvider) []executor.Option {
 				return nil
