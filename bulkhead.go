@@ -245,10 +245,10 @@ func (b *instruments) observeBulkheads(o metric.Observer) {
 		state := func(is string) metric.ObserveOption {
 			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
 		}
-		o.ObserveInt64(b.bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
-		o.ObserveInt64(b.bulkheadCalls, int64(s.Inside), state("inside"))
-		o.ObserveInt64(b.bulkheadCalls, int64(s.Waiting), state("waiting"))
-		o.ObserveFloat64(b.bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
+		b.int(o, bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
+		b.int(o, bulkheadCalls, int64(s.Inside), state("inside"))
+		b.int(o, bulkheadCalls, int64(s.Waiting), state("waiting"))
+		b.float(o, bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
 	}
 }
 

@@ -220,7 +220,7 @@ func public(fn *ast.FuncDecl) bool {
 func TestDocs_TheMetricsAreListed(t *testing.T) {
 	source := readDoc(t, "otel.go") + readDoc(t, "sample.go") + readDoc(t, "taskstats.go")
 	const metric = `executor(?:\.[a-z]+){2,}`
-	made := matches(`(?:gauge|counter|counterIf|quota|seconds|durations|ObservableCounter|ObservableUpDownCounter|ObservableGauge)\((?:meter, |ok, )?"(`+metric+`)"`, source)
+	made := matches(`(?:(?:\{|: +\{)(?:upDown|counter|growing|seconds|number), |durations\((?:meter, )?|ObservableCounter\()"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)
 	require.Equal(t, made, matches("(?m)^\\| `("+metric+")` \\|", readDoc(t, observing)), "the table of metrics in %s", observing)
 }

@@ -215,7 +215,9 @@ func (s *nameSeries) first() (n int) {
 
 func (s *nameSeries) free(n int) {
 	at, _ := slices.BinarySearchFunc(s.freed, n, func(a, b int) int { return b - a })
-	s.freed = slices.Insert(s.freed, at, n)
+	s.freed = append(s.freed, 0)
+	copy(s.freed[at+1:], s.freed[at:])
+	s.freed[at] = n
 }
 
 func (s *nameSeries) numbered(n int) string {

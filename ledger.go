@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"reflect"
 	"slices"
 	"sync"
 	"unsafe"
@@ -126,7 +125,8 @@ func sameProvider(a, b metric.MeterProvider) bool {
 	if sameWords(a, b) {
 		return true
 	}
-	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+	defer func() { _ = recover() }() // it can not be compared
+	return a == b
 }
 
 // sameWords reports whether two interface values of the same kind are the same, word for word.
@@ -211,15 +211,15 @@ func (l *ledger) observe(_ context.Context, o metric.Observer) error {
 			v.throttled, v.hasThrottled = s.throttled.add(Throttling{}, false)
 		}
 		if s.attrs == nil {
-			s.attrs = l.in.attributes(s.name)
+			s.attrs = attributesOf(s.name)
 			l.keep(s.account, s.live, s.attrs)
 		}
 		l.in.observe(o, &v, s.attrs, s.live != nil)
 	}
 	if names > 0 {
-		l.in.observe(o, &view{Stats: forgotten}, l.in.attributes(forgottenName), false)
+		l.in.observe(o, &view{Stats: forgotten}, attributesOf(forgottenName), false)
 	}
-	o.ObserveInt64(l.in.forgotten, names, metric.WithAttributes(executorName(forgottenName)))
+	l.in.int(o, forgottenNames, names, metric.WithAttributes(executorName(forgottenName)))
 	if observe := bulkheads.Load(); observe != nil {
 		(*observe)(l.in, o)
 	}
@@ -232,13 +232,5 @@ func (l *ledger) keep(a *account, live *Executor, attrs []metric.ObserveOption) 
 	defer l.mu.Unlock()
 	if live != nil && a.live == live {
 		a.attrs = attrs
-	}
-}
-
-func (b *instruments) observe(o metric.Observer, v *view, attrs []metric.ObserveOption, live bool) {
-	for i, s := range b.series {
-		if s.counter || live {
-			s.observe(o, v, attrs[i])
-		}
 	}
 }

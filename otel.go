@@ -1,7 +1,10 @@
 package executor
 
 import (
+	"math"
+	"strings"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -21,131 +24,202 @@ type view struct {
 	hasThrottled bool
 }
 
-// instruments are those of one provider. All its executors share them.
-type instruments struct {
-	meter  metric.Meter
-	list   []metric.Observable
-	series []series
-	errs   []error
+// metricKind is what a metric's instrument is.
+type metricKind int
 
-	waits, runs metric.Float64Histogram // see sample.go
+const (
+	upDown  metricKind = iota // a number that goes up and down
+	counter                   // one that only grows, and goes on after the end of an executor
+	growing                   // seconds that only grow, likewise
+	seconds                   // seconds that go up and down
+	number                    // neither: no sum
+)
 
-	forgotten      metric.Int64Observable // names, see ledger.go
-	bulkheadLimit  metric.Int64Observable
-	bulkheadCalls  metric.Int64Observable
-	bulkheadOldest metric.Float64Observable
+// catalog has the metrics, but for the histograms, which are in sample.go. They are a table, and their values a list
+// beside it, so that they do not take a function each: every program that imports this package contains them.
+var catalog = [...]struct {
+	kind                    metricKind
+	name, unit, description string
+	key                     string // the attribute that tells the values of one metric apart; "" if there is one
+	are                     string // its values
+}{
+	{upDown, "executor.slot.limit", "{slot}", "Tasks that may run at once.", "", ""},
+	{upDown, "executor.slot.count", "{slot}", "Slots by state; together they are the limit.", "executor.slot.state", "running blocking idle"},
+	{upDown, "executor.worker.count", "{worker}", "Runners, the goroutines that execute tasks, by state.", "executor.worker.state", "active blocked idle"},
+	{upDown, "executor.worker.limit", "{worker}", "Runners that there may be, spares included.", "", ""},
+
+	{upDown, "executor.queue.size", "{task}", "Tasks accepted and not started.", "executor.queue.kind", "shared local"},
+	{upDown, "executor.queue.capacity", "{task}", "Bound of the shared queue.", "", ""},
+	{seconds, "executor.queue.age", "s", "Age of the oldest task in the shared queue.", "", ""},
+	{upDown, "executor.submitter.waiting", "{goroutine}", "Callers that wait for room.", "", ""},
+	{counter, "executor.task.submitted", "{task}", "Tasks accepted.", "", ""},
+	{counter, "executor.task.completed", "{task}", "Tasks ended.", "error.type", " error panic canceled deadline_exceeded"},
+	{counter, "executor.task.rejected", "{task}", "Submissions refused.", "executor.rejection.reason", "full overloaded closed canceled deadline"},
+
+	{counter, "executor.task.stolen", "{task}", "Tasks taken from another slot's queue.", "", ""},
+	{counter, "executor.steal.attempts", "{attempt}", "Looks into another slot's queue.", "", ""},
+	{counter, "executor.task.yields", "{yield}", "Times a task let others go first.", "executor.yield.reason", "budget explicit"},
+	{upDown, "executor.blocking.count", "{task}", "Tasks inside Blocking.", "", ""},
+	{growing, "executor.blocking.time", "s", "Time spent inside Blocking.", "", ""},
+	{counter, "executor.blocking.compensations", "{worker}", "Slots that others got because of a blocked task.", "executor.compensation.reason", "blocking wait stall liveness"},
+	{counter, "executor.slot.parks", "{park}", "Times a runner went to sleep for want of work.", "", ""},
+	{counter, "executor.slot.wakeups", "{wakeup}", "Times a runner was woken or started for work.", "", ""},
+
+	{number, "executor.cpu.quota", "{cpu}", "CPU quota that the slots follow.", "", ""},
+	{counter, "executor.cpu.throttled.periods", "{period}", "Periods in which the kernel stopped the cgroup because its quota was spent.", "", ""},
+	{growing, "executor.cpu.throttled.time", "s", "How long the kernel stopped the cgroup, added up over its CPUs.", "", ""},
+
+	forgottenNames: {counter, "executor.names.forgotten", "{name}", "Names of executors whose counts were added to those of the name " + forgottenName + ".", "", ""},
+	bulkheadLimit:  {upDown, "executor.bulkhead.limit", "{call}", "Calls that a bulkhead lets in at once.", "", ""},
+	bulkheadCalls:  {upDown, "executor.bulkhead.count", "{call}", "Calls inside a bulkhead, and waiting for it.", "", ""},
+	bulkheadOldest: {number, "executor.bulkhead.wait.longest", "s", "How long the call has waited that waits longest.", "", ""},
 }
 
-// series is one value of an instrument, told apart from others by an attribute if key is not empty.
-type series struct {
-	key, is string
-	counter bool // it goes on after the end of an executor
-	observe func(metric.Observer, *view, metric.ObserveOption)
+// The metrics that do not belong to one executor. They come last.
+const (
+	forgottenNames = iota + 22
+	bulkheadLimit
+	bulkheadCalls
+	bulkheadOldest
+)
+
+// noValue is the value of a series that has none.
+const noValue = math.MinInt64
+
+// values returns the value of each series of the metrics of an executor, in the order of the table. Durations are in
+// nanoseconds; what is no whole number is in its bits.
+func (v *view) values() []int64 {
+	lent := min(v.Lendable, v.Slots-v.Idle)
+	blocked := min(v.Blocked, v.Workers-v.Parked)
+	quota, periods, throttled := int64(noValue), int64(noValue), int64(noValue)
+	if v.Quota > 0 {
+		quota = int64(math.Float64bits(v.Quota))
+	}
+	if v.hasThrottled {
+		periods, throttled = int64(v.throttled.Throttled), int64(v.throttled.Time)
+	}
+	return []int64{
+		int64(v.Slots),
+		int64(v.Slots - v.Idle - lent), int64(lent), int64(v.Idle),
+		int64(v.Workers - v.Parked - blocked), int64(blocked), int64(v.Parked),
+		int64(v.Slots + v.spares),
+
+		int64(v.Queued - v.QueuedLocal), int64(v.QueuedLocal),
+		int64(v.QueueLimit),
+		int64(v.OldestAge),
+		int64(v.Waiting),
+		int64(v.Submitted),
+		int64(v.Completed - min(v.Failed, v.Completed)), int64(v.Failed), int64(v.Panicked), int64(v.Canceled - min(v.Expired, v.Canceled)), int64(v.Expired),
+		int64(v.RejectedFull), int64(v.RejectedOverloaded), int64(v.RejectedClosed), int64(v.RejectedCanceled), int64(v.RejectedExpired),
+
+		int64(v.Stolen),
+		int64(v.StealAttempts),
+		int64(v.YieldsBudget), int64(v.Yields - min(v.YieldsBudget, v.Yields)),
+		int64(v.Blocked),
+		int64(v.BlockedTime),
+		int64(v.Handoffs - min(v.HandoffsWait, v.Handoffs)), int64(v.HandoffsWait), int64(v.Compensated - min(v.LentLiveness, v.Compensated)), int64(v.LentLiveness),
+		int64(v.Parks),
+		int64(v.Wakeups),
+
+		quota,
+		periods,
+		throttled,
+	}
+}
+
+// instruments are those of one provider. All its executors share them.
+type instruments struct {
+	meter metric.Meter
+	list  []metric.Observable // of catalog
+	errs  []error
+
+	waits, runs metric.Float64Histogram // see sample.go
 }
 
 func newInstruments(meter metric.Meter) *instruments {
 	b := &instruments{meter: meter}
-	b.slots()
-	b.tasks()
-	b.scheduling()
-	b.cpu()
-	b.others()
+	for i := range catalog {
+		m := &catalog[i]
+		unit, description := metric.WithUnit(m.unit), metric.WithDescription(m.description)
+		var in metric.Observable
+		var err error
+		switch m.kind {
+		case upDown:
+			in, err = meter.Int64ObservableUpDownCounter(m.name, unit, description)
+		case counter:
+			in, err = meter.Int64ObservableCounter(m.name, unit, description)
+		case growing:
+			in, err = meter.Float64ObservableCounter(m.name, unit, description)
+		default:
+			in, err = meter.Float64ObservableGauge(m.name, unit, description)
+		}
+		if err != nil {
+			b.errs = append(b.errs, err)
+		}
+		b.list = append(b.list, in)
+	}
 	b.waits = durations(meter, "executor.queue.wait.duration", "How long tasks waited to be started, of a sample.")
 	b.runs = durations(meter, "executor.task.duration", "How long tasks ran, of a sample.")
 	return b
 }
 
-// attributes returns those of each series, for an executor's name.
-func (b *instruments) attributes(name string) []metric.ObserveOption {
-	of := make([]metric.ObserveOption, len(b.series))
-	for i, s := range b.series {
-		attrs := []attribute.KeyValue{executorName(name)}
-		if s.key != "" {
-			attrs = append(attrs, attribute.String(s.key, s.is))
+// series calls f for each series of the metrics of an executor, with what tells it apart from others of its metric.
+func series(f func(n, at int, is string)) {
+	n := 0
+	for at := range catalog[:forgottenNames] {
+		for is := range strings.SplitSeq(catalog[at].are, " ") {
+			f(n, at, is)
+			n++
 		}
-		of[i] = metric.WithAttributeSet(attribute.NewSet(attrs...))
 	}
+}
+
+// attributes returns those of each series, for an executor's name.
+func attributesOf(name string) (of []metric.ObserveOption) {
+	series(func(_, at int, is string) {
+		attrs := []attribute.KeyValue{executorName(name)}
+		if is != "" {
+			attrs = append(attrs, text(attribute.Key(catalog[at].key), is))
+		}
+		of = append(of, metric.WithAttributeSet(attribute.NewSet(attrs...)))
+	})
 	return of
 }
 
-func executorName(name string) attribute.KeyValue { return attribute.String("executor.name", name) }
+func executorName(name string) attribute.KeyValue { return text("executor.name", name) }
 
-func (b *instruments) slots() {
-	b.gauge("executor.slot.limit", "{slot}", "Tasks that may run at once.",
-		reading{of: func(v *view) int { return v.Slots }})
-	lent := func(v *view) int { return min(v.Lendable, v.Slots-v.Idle) }
-	b.gauge("executor.slot.count", "{slot}", "Slots by state; together they are the limit.",
-		reading{"executor.slot.state", "running", func(v *view) int { return v.Slots - v.Idle - lent(v) }},
-		reading{"executor.slot.state", "blocking", lent},
-		reading{"executor.slot.state", "idle", func(v *view) int { return v.Idle }})
-	blocked := func(v *view) int { return min(v.Blocked, v.Workers-v.Parked) }
-	b.gauge("executor.worker.count", "{worker}", "Runners, the goroutines that execute tasks, by state.",
-		reading{"executor.worker.state", "active", func(v *view) int { return v.Workers - v.Parked - blocked(v) }},
-		reading{"executor.worker.state", "blocked", blocked},
-		reading{"executor.worker.state", "idle", func(v *view) int { return v.Parked }})
-	b.gauge("executor.worker.limit", "{worker}", "Runners that there may be, spares included.",
-		reading{of: func(v *view) int { return v.Slots + v.spares }})
+// text is attribute.String, not inlined: that is for small programs.
+//
+//go:noinline
+func text(key attribute.Key, value string) attribute.KeyValue { return key.String(value) }
+
+// observe tells the values of an executor, or what one has left.
+func (b *instruments) observe(o metric.Observer, v *view, attrs []metric.ObserveOption, live bool) {
+	values := v.values()
+	series(func(n, at int, _ string) {
+		kind, value := catalog[at].kind, values[n]
+		switch {
+		case value == noValue || !live && kind != counter && kind != growing:
+		case kind == upDown || kind == counter:
+			b.int(o, at, value, attrs[n])
+		case kind == number:
+			b.float(o, at, math.Float64frombits(uint64(value)), attrs[n])
+		default:
+			b.float(o, at, time.Duration(value).Seconds(), attrs[n])
+		}
+	})
 }
 
-func (b *instruments) tasks() {
-	b.gauge("executor.queue.size", "{task}", "Tasks accepted and not started.",
-		reading{"executor.queue.kind", "shared", func(v *view) int { return v.Queued - v.QueuedLocal }},
-		reading{"executor.queue.kind", "local", func(v *view) int { return v.QueuedLocal }})
-	b.gauge("executor.queue.capacity", "{task}", "Bound of the shared queue.",
-		reading{of: func(v *view) int { return v.QueueLimit }})
-	b.seconds("executor.queue.age", "Age of the oldest task in the shared queue.", false,
-		func(v *view) (float64, bool) { return v.OldestAge.Seconds(), true })
-	b.gauge("executor.submitter.waiting", "{goroutine}", "Callers that wait for room.",
-		reading{of: func(v *view) int { return v.Waiting }})
-	b.counter("executor.task.submitted", "{task}", "Tasks accepted.",
-		count{of: func(v *view) uint64 { return v.Submitted }})
-	b.counter("executor.task.completed", "{task}", "Tasks ended.",
-		count{of: func(v *view) uint64 { return v.Completed - min(v.Failed, v.Completed) }},
-		count{"error.type", "error", func(v *view) uint64 { return v.Failed }},
-		count{"error.type", "panic", func(v *view) uint64 { return v.Panicked }},
-		count{"error.type", "canceled", func(v *view) uint64 { return v.Canceled - min(v.Expired, v.Canceled) }},
-		count{"error.type", "deadline_exceeded", func(v *view) uint64 { return v.Expired }})
-	const reason = "executor.rejection.reason"
-	b.counter("executor.task.rejected", "{task}", "Submissions refused.",
-		count{reason, "full", func(v *view) uint64 { return v.RejectedFull }},
-		count{reason, "overloaded", func(v *view) uint64 { return v.RejectedOverloaded }},
-		count{reason, "closed", func(v *view) uint64 { return v.RejectedClosed }},
-		count{reason, "canceled", func(v *view) uint64 { return v.RejectedCanceled }},
-		count{reason, "deadline", func(v *view) uint64 { return v.RejectedExpired }})
+func (b *instruments) int(o metric.Observer, at int, value int64, attrs metric.ObserveOption) {
+	if in, ok := b.list[at].(metric.Int64Observable); ok {
+		o.ObserveInt64(in, value, attrs)
+	}
 }
 
-func (b *instruments) scheduling() {
-	b.counter("executor.task.stolen", "{task}", "Tasks taken from another slot's queue.",
-		count{of: func(v *view) uint64 { return v.Stolen }})
-	b.counter("executor.steal.attempts", "{attempt}", "Looks into another slot's queue.",
-		count{of: func(v *view) uint64 { return v.StealAttempts }})
-	b.counter("executor.task.yields", "{yield}", "Times a task let others go first.",
-		count{"executor.yield.reason", "budget", func(v *view) uint64 { return v.YieldsBudget }},
-		count{"executor.yield.reason", "explicit", func(v *view) uint64 { return v.Yields - min(v.YieldsBudget, v.Yields) }})
-	b.gauge("executor.blocking.count", "{task}", "Tasks inside Blocking.",
-		reading{of: func(v *view) int { return v.Blocked }})
-	b.seconds("executor.blocking.time", "Time spent inside Blocking.", true,
-		func(v *view) (float64, bool) { return v.BlockedTime.Seconds(), true })
-	const reason = "executor.compensation.reason"
-	b.counter("executor.blocking.compensations", "{worker}", "Slots that others got because of a blocked task.",
-		count{reason, "blocking", func(v *view) uint64 { return v.Handoffs - min(v.HandoffsWait, v.Handoffs) }},
-		count{reason, "wait", func(v *view) uint64 { return v.HandoffsWait }},
-		count{reason, "stall", func(v *view) uint64 { return v.Compensated - min(v.LentLiveness, v.Compensated) }},
-		count{reason, "liveness", func(v *view) uint64 { return v.LentLiveness }})
-	b.counter("executor.slot.parks", "{park}", "Times a runner went to sleep for want of work.",
-		count{of: func(v *view) uint64 { return v.Parks }})
-	b.counter("executor.slot.wakeups", "{wakeup}", "Times a runner was woken or started for work.",
-		count{of: func(v *view) uint64 { return v.Wakeups }})
-}
-
-func (b *instruments) cpu() {
-	b.quota("executor.cpu.quota", "{cpu}", "CPU quota that the slots follow.",
-		func(v *view) (float64, bool) { return v.Quota, v.Quota > 0 })
-	ok := func(v *view) bool { return v.hasThrottled }
-	b.counterIf(ok, "executor.cpu.throttled.periods", "{period}", "Periods in which the kernel stopped the cgroup because its quota was spent.",
-		count{of: func(v *view) uint64 { return v.throttled.Throttled }})
-	b.seconds("executor.cpu.throttled.time", "How long the kernel stopped the cgroup, added up over its CPUs.", true,
-		func(v *view) (float64, bool) { return v.throttled.Time.Seconds(), v.hasThrottled })
+func (b *instruments) float(o metric.Observer, at int, value float64, attrs metric.ObserveOption) {
+	if in, ok := b.list[at].(metric.Float64Observable); ok {
+		o.ObserveFloat64(in, value, attrs)
+	}
 }
 
 // throttleCount adds up what the kernel counts. Its numbers start over when another group sets the quota;
@@ -171,93 +245,4 @@ func (c *throttleCount) add(now Throttling, ok bool) (Throttling, bool) {
 	return c.sum, true
 }
 
-// reading is one value of an instrument that goes up and down, and count one of a counter. Where key is not
-// empty, it is one of several, told apart by that attribute.
-type reading struct {
-	key, is string
-	of      func(*view) int
-}
-
-type count struct {
-	key, is string
-	of      func(*view) uint64
-}
-
-func (b *instruments) add(instrument metric.Observable, err error) {
-	if err != nil {
-		b.errs = append(b.errs, err)
-	}
-	b.list = append(b.list, instrument)
-}
-
-func (b *instruments) gauge(name, unit, description string, readings ...reading) {
-	i, err := b.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-	b.add(i, err)
-	for _, r := range readings {
-		b.series = append(b.series, series{r.key, r.is, false, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
-			o.ObserveInt64(i, int64(r.of(v)), attrs)
-		}})
-	}
-}
-
-func (b *instruments) counter(name, unit, description string, counts ...count) {
-	b.counterIf(func(*view) bool { return true }, name, unit, description, counts...)
-}
-
-// counterIf is a counter that has no value unless ok says so.
-func (b *instruments) counterIf(ok func(*view) bool, name, unit, description string, counts ...count) {
-	i, err := b.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
-	b.add(i, err)
-	for _, c := range counts {
-		b.series = append(b.series, series{c.key, c.is, true, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
-			if ok(v) {
-				o.ObserveInt64(i, int64(c.of(v)), attrs)
-			}
-		}})
-	}
-}
-
-// seconds adds a duration: one that only grows, or one that goes up and down.
-func (b *instruments) seconds(name, description string, grows bool, of func(*view) (float64, bool)) {
-	if !grows {
-		b.quota(name, "s", description, of)
-		return
-	}
-	i, err := b.meter.Float64ObservableCounter(name, metric.WithUnit("s"), metric.WithDescription(description))
-	b.add(i, err)
-	b.float(i, true, of)
-}
-
-// quota adds a number that is not a sum.
-func (b *instruments) quota(name, unit, description string, of func(*view) (float64, bool)) {
-	i, err := b.meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
-	b.add(i, err)
-	b.float(i, false, of)
-}
-
-func (b *instruments) float(i metric.Float64Observable, counter bool, of func(*view) (float64, bool)) {
-	b.series = append(b.series, series{"", "", counter, func(o metric.Observer, v *view, attrs metric.ObserveOption) {
-		if value, ok := of(v); ok {
-			o.ObserveFloat64(i, value, attrs)
-		}
-	}})
-}
-
-// others adds what does not belong to one executor.
-func (b *instruments) others() {
-	names, err := b.meter.Int64ObservableCounter("executor.names.forgotten", metric.WithUnit("{name}"),
-		metric.WithDescription("Names of executors whose counts were added to those of the name "+forgottenName+"."))
-	b.add(names, err)
-	limit, err := b.meter.Int64ObservableUpDownCounter("executor.bulkhead.limit", metric.WithUnit("{call}"),
-		metric.WithDescription("Calls that a bulkhead lets in at once."))
-	b.add(limit, err)
-	calls, err := b.meter.Int64ObservableUpDownCounter("executor.bulkhead.count", metric.WithUnit("{call}"),
-		metric.WithDescription("Calls inside a bulkhead, and waiting for it."))
-	b.add(calls, err)
-	oldest, err := b.meter.Float64ObservableGauge("executor.bulkhead.wait.longest", metric.WithUnit("s"),
-		metric.WithDescription("How long the call has waited that waits longest."))
-	b.add(oldest, err)
-	b.forgotten, b.bulkheadLimit, b.bulkheadCalls, b.bulkheadOldest = names, limit, calls, oldest
-}
-
-func errorType(v string) attribute.KeyValue { return attribute.String("error.type", v) }
+func errorType(v string) attribute.KeyValue { return text("error.type", v) }

@@ -91,7 +91,9 @@ func across(parent context.Context, from, to *Executor) context.Context {
 		if at < 0 {
 			at = len(via)
 		}
-		via = slices.Insert(via, at, from)
+		via = append(via, nil)
+		copy(via[at+1:], via[at:])
+		via[at] = from
 		return &acrossContext{Context: base, via: via}
 	})
 }

@@ -2,7 +2,9 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	rtrace "runtime/trace"
 	"slices"
@@ -12,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -108,7 +109,7 @@ func (e *Executor) tracer(parent trace.Span) trace.Tracer {
 // same without spans of tasks.
 func (p *probe) startSpan(ctx, parent context.Context, r *runner, name *taskName) context.Context {
 	attrs := []attribute.KeyValue{
-		attribute.String("executor.name", p.e.name),
+		text("executor.name", p.e.name),
 		attribute.Float64("executor.queue.wait", (p.started - p.submitted).Seconds()),
 	}
 	if i := slices.Index(slices.Collect(p.e.slots.Load().all()), r.slot); i >= 0 {
@@ -120,7 +121,7 @@ func (p *probe) startSpan(ctx, parent context.Context, r *runner, name *taskName
 	spanName := defaultTaskName
 	if name != nil {
 		spanName = name.name
-		attrs = append(attrs, attribute.String("executor.task.name", spanName))
+		attrs = append(attrs, text("executor.task.name", spanName))
 	}
 	above := trace.SpanFromContext(parent)
 	opts := []trace.SpanStartOption{trace.WithAttributes(attrs...)}
@@ -170,13 +171,51 @@ func (p *probe) fail(kind, description string) {
 func (p *probe) exception(value any, message, stack string) {
 	kind := fmt.Sprintf("%T", value)
 	if err, ok := value.(error); ok {
-		kind = semconv.ErrorType(err).Value.AsString()
+		kind = errorKind(err)
 	}
-	attrs := []attribute.KeyValue{semconv.ExceptionType(kind), semconv.ExceptionMessage(cutOff(message, maxRecentText))}
+	attrs := []attribute.KeyValue{text("exception.type", kind), text("exception.message", cutOff(message, maxRecentText))}
 	if stack != "" {
-		attrs = append(attrs, semconv.ExceptionStacktrace(cutOff(stack, maxRecentStack)))
+		attrs = append(attrs, text("exception.stacktrace", cutOff(stack, maxRecentStack)))
 	}
-	p.span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(attrs...))
+	p.span.AddEvent("exception", trace.WithAttributes(attrs...))
+}
+
+// errorKind is what OpenTelemetry's conventions call the type of an error: what its method ErrorType, or that of one that it
+// wraps, says; else its type's name, below what fmt.Errorf has put around it. It is semconv.ErrorType, which takes more of
+// the standard library into each program.
+func errorKind(err error) string {
+	if kind := saidKind(err); kind != "" {
+		return kind
+	}
+	t := reflect.TypeOf(err)
+	for t.String() == "*fmt.wrapError" {
+		err = errors.Unwrap(err)
+		if err == nil {
+			break
+		}
+		t = reflect.TypeOf(err)
+	}
+	if t.PkgPath() != "" && t.Name() != "" {
+		return t.PkgPath() + "." + t.Name()
+	}
+	return t.String()
+}
+
+// saidKind is what the first error of the tree says that has a method for it.
+func saidKind(err error) string {
+	switch err := err.(type) {
+	case interface{ ErrorType() string }:
+		return err.ErrorType()
+	case interface{ Unwrap() error }:
+		return saidKind(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range err.Unwrap() {
+			if kind := saidKind(err); kind != "" {
+				return kind
+			}
+		}
+	}
+	return ""
 }
 
 // maxStatus bounds the description of a span's status.

@@ -56,13 +56,15 @@ func (c *Counter) begin() bool {
 	slices.Sort(c.tids)
 	i, _ := slices.BinarySearch(c.tids, c.last+1)
 	c.tids = append(slices.Clone(c.tids[i:]), c.tids[:i]...)
-	ran := func(tid int) int {
+	ran, others := make([]int, 0, len(c.tids)), make([]int, 0, len(c.tids))
+	for _, tid := range c.tids {
 		if slices.Contains(before, tid) {
-			return 0
+			ran = append(ran, tid)
+		} else {
+			others = append(others, tid)
 		}
-		return 1
 	}
-	slices.SortStableFunc(c.tids, func(a, b int) int { return ran(a) - ran(b) })
+	c.tids = append(ran, others...)
 	return len(c.tids) > 0
 }
 
