@@ -209,7 +209,7 @@ func (r *runner) findSlot() {
 func (e *Executor) retake(h *runner, word uint64, byRunner bool) bool {
 	var yielded *resume
 	if !e.tryCredit() {
-		if yielded = e.inject.takeResume(); yielded == nil {
+		if yielded = e.inject.takeResume(); yielded == nil && !e.creditForVisitor() {
 			e.deny(h, word)
 			e.letOver()
 			if e.nobodyRuns() { // after deny, and so after every holder's word: pairs with the look in Group.park (W1)
@@ -306,8 +306,15 @@ func (e *Executor) retakeBlocked() {
 // returnCredit gives one place among the spares back. Somebody may have been denied one, or a task
 // may be waiting for a slot that can be lent now.
 func (e *Executor) returnCredit() {
-	e.credits.Release(1)
-	if e.denied.Swap(false) {
+	if !e.visitors.repaid() {
+		e.credits.Release(1)
+	}
+	e.retry()
+}
+
+// retry looks again for a slot to lend, if there was no credit for one.
+func (e *Executor) retry() {
+	if e.denied.Load() && e.denied.Swap(false) {
 		e.word.Or(lent)
 		if e.hasWork() {
 			e.notify()

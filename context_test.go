@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"weak"
@@ -282,13 +281,13 @@ func TestContext_EveryExecutorThatATaskCameThroughEndsIt(t *testing.T) {
 // An executor that has ended is not kept alive by those that its tasks went to. Mutant: forget keeps the remembered parent.
 func TestContext_AnIdleExecutorKeepsNoOther(t *testing.T) {
 	a := newTested(t, WithSlots(1))
-	var seen weak.Pointer[atomic.Int64]
+	var seen weak.Pointer[cargo]
 	func() {
 		b, err := New(WithSlots(1))
 		require.NoError(t, err)
-		ran := new(atomic.Int64)
-		seen = weak.Make(ran)
-		b.cfg.onStall = func(StallInfo) { ran.Add(1) }
+		held := new(cargo) // not a small object, which lives as long as what shares its block
+		seen = weak.Make(held)
+		b.cfg.onStall = func(StallInfo) { held[0]++ }
 		pass(t, []*Executor{a, b}, background, 1, func(ctx context.Context) context.Context { return ctx })
 		require.NoError(t, b.Close())
 	}()

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
-// Do runs a function on the goroutine that calls it, which is a runner for that time: a guest (H1 to H4 in
+// Do runs a function on the goroutine that calls it, which is a runner for that time: a guest (H1 to H5 in
 // ARCHITECTURE, "Guests").
 
 // Do runs fn on the calling goroutine while that holds one of e's slots, and returns fn's error. There is no
@@ -48,11 +48,11 @@ func (e *Executor) do(ctx context.Context, fn func(context.Context) error, wait 
 	if over(ctx) {
 		return e.rejected(errorOf(ctx))
 	}
-	if top == nil || top.block.nested > 0 {
-		return e.doAsGuest(ctx, top, fn, wait)
+	if top == nil {
+		return e.doAsGuest(ctx, nil, fn, wait)
 	}
 	var err error
-	top.blockFor(func() { err = e.doAsGuest(ctx, top, fn, wait) })
+	top.lendAbroad(func() { err = e.doAsGuest(ctx, top, fn, wait) })
 	return err
 }
 
@@ -68,15 +68,51 @@ func (r *runner) doInside(top *runner, ctx context.Context, fn func(context.Cont
 	run := func() {
 		r.inPlace(func() { err = fn(r.contextWithin(ctx)) })
 	}
-	switch {
-	case r == top:
+	if r == top {
 		run()
-	case top.block.nested > 0:
-		r.rise(top, run)
-	default:
-		top.blockFor(func() { r.rise(top, run) })
+	} else {
+		r.comeBack(top, run)
 	}
 	return err
+}
+
+// asTask calls fn as part of the task of e that the goroutine runs further down, below top, a guest of another
+// executor. It reports false, and does nothing, if there is no such task. Everything that may wait for e asks it
+// first: the caller would wait for a slot that it has itself (H5).
+func (e *Executor) asTask(top *runner, fn func()) bool {
+	if top == nil || top.e == e || top.below == nil {
+		return false
+	}
+	for r := top.below; r != nil; r = r.below {
+		if r.e == e {
+			r.comeBack(top, fn)
+			return true
+		}
+	}
+	return false
+}
+
+// comeBack calls fn on r, which is below top, with the slot of top lent.
+func (r *runner) comeBack(top *runner, fn func()) {
+	top.lendAbroad(func() {
+		r.goesOn()
+		defer r.waits.Store(true)
+		r.rise(top, fn)
+	})
+}
+
+// lendAbroad calls fn, in which the goroutine is the runner of another executor, with r's slot lent.
+func (r *runner) lendAbroad(fn func()) {
+	lent := func() {
+		r.waitsForTasks()
+		defer r.goesOn()
+		fn()
+	}
+	if r.block.nested > 0 {
+		lent()
+	} else {
+		r.blockFor(lent)
+	}
 }
 
 // rise runs fn while r is the runner that the goroutine is, instead of top. Guests in between stay below.
@@ -113,7 +149,7 @@ func (e *Executor) doAsGuest(ctx context.Context, top *runner, fn func(context.C
 		}
 		r.last = id
 	}
-	since, err := e.slotFor(ctx, r, parent, wait)
+	since, err := e.slotFor(ctx, r, top, parent, wait)
 	if err != nil {
 		e.guests.put(r)
 		return err
@@ -128,7 +164,7 @@ func (e *Executor) doAsGuest(ctx context.Context, top *runner, fn func(context.C
 }
 
 // slotFor gets a slot for a guest. If it had to wait for one, it returns since when.
-func (e *Executor) slotFor(ctx context.Context, r *runner, parent context.Context, wait bool) (since time.Duration, err error) {
+func (e *Executor) slotFor(ctx context.Context, r, top *runner, parent context.Context, wait bool) (since time.Duration, err error) {
 	q := &e.inject
 	q.mu.Lock()
 	err = q.refusal(false)
@@ -155,6 +191,10 @@ func (e *Executor) slotFor(ctx context.Context, r *runner, parent context.Contex
 	since = time.Since(epoch)
 	w := &seat{r: r}
 	w.parent, w.job, w.lone = parent, w, true
+	if top != nil { // whose slot is lent
+		e.visitors.enter(e)
+		defer e.visitors.leave()
+	}
 	if err = e.submit(nil, ctx, entry{of: &w.origin}, true); err != nil {
 		return 0, e.rejected(err)
 	}
@@ -184,6 +224,7 @@ func (r *runner) host(id int64, top *runner, parent context.Context, fn func(con
 			r.count.panicked.inc()
 		}
 		e := r.e
+		e.mayAllWait()
 		e.checkQuiet()
 		e.guests.put(r)
 	}()

@@ -33,6 +33,7 @@ type Executor struct {
 	group  crew // the keeper and all runners
 
 	credits   *semaphore.Weighted // WithMaxSpares: runners beyond the slots
+	visitors  visitors            // who may need more of them (B7)
 	denied    atomic.Bool         // somebody was refused a credit since the last one came back
 	stuck     stuckWaits          // who has to be told that
 	reporting atomic.Bool         // the stall handler is running

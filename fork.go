@@ -348,5 +348,9 @@ func (f *forked[T]) joinElsewhere(r *runner, use uint64) {
 	if f.state.Or(forkAwaited)&forkPhase == forkDone { // pairs with finish
 		return
 	}
-	r.lendWhile(func() { <-f.signal })
+	if r == nil {
+		<-f.signal
+		return
+	}
+	r.lendFor(r.e, func() { <-f.signal })
 }

@@ -137,6 +137,9 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.val, f.err
 	}
 	r := currentRunner(ctx)
+	if val, err := zero, error(nil); f.e.asTask(r, func() { val, err = f.Wait(ctx) }) {
+		return val, err
+	}
 	if sched.On() {
 		takeTurn(r, sched.Wait)
 	}
@@ -162,7 +165,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	canceled, err := f.waitAt(r, ctx, at, early)
 	if canceled { // a task that has not started is not going to
 		f.cancel(errorOf(parent))
-		_, err = r.await(ctx, at.c, nil)
+		_, err = r.await(f.e, ctx, at.c, nil)
 	}
 	f.leavePoint(at, err == nil)
 	if err != nil && !f.done() {
@@ -176,13 +179,16 @@ func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint, parent <
 	if p.strand != nil {
 		return p.e.orders().awaits(p, r, ctx, at, parent)
 	}
-	return r.await(ctx, at.c, parent)
+	return r.await(p.e, ctx, at.c, parent)
 }
 
 // awaitEnd waits for the end of a task that has begun, whatever ctx, and returns its error. Before that the end of
 // its parent cancels it.
 func (f *Future[T]) awaitEnd(ctx context.Context) error {
 	r := currentRunner(ctx)
+	if err := error(nil); f.e.asTask(r, func() { err = f.awaitEnd(ctx) }) {
+		return err
+	}
 	f.e.meet(r, "Do")
 	if sched.On() {
 		takeTurn(r, sched.Wait)
@@ -195,7 +201,7 @@ func (f *Future[T]) awaitEnd(ctx context.Context) error {
 	canceled, err := f.waitAt(r, background, at, parent.Done())
 	if canceled {
 		f.cancel(errorOf(parent))
-		_, err = r.await(background, at.c, nil)
+		_, err = r.await(f.e, background, at.c, nil)
 	}
 	f.leavePoint(at, err == nil)
 	if err != nil {

@@ -144,6 +144,9 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 		return false
 	}
 	caller := currentRunner(g.home)
+	if accepted := false; g.e.asTask(caller, func() { accepted = g.start(fn, wait) }) {
+		return accepted
+	}
 	r := g.e.own(caller)
 	t := &groupTask{fn: fn}
 	t.job = t

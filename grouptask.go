@@ -185,6 +185,9 @@ func (g *Group) Wait() error {
 		return err
 	}
 	caller := currentRunner(g.home)
+	if err := error(nil); g.e.asTask(caller, func() { err = g.Wait() }) {
+		return err
+	}
 	r := g.e.own(caller)
 	if r.inGroup(g) {
 		return ErrSelfWait
@@ -308,7 +311,7 @@ func (g *Group) park(caller *runner, rd *round, w groupWait) (by woken) {
 		g.e.stuck.add(g)
 		defer g.e.stuck.remove(g)
 	}
-	caller.lendWhile(func() {
+	caller.lendFor(g.e, func() {
 		if own && g.e.nobodyRuns() && g.hasQueued(rd) {
 			by = wokenToHelp
 			return

@@ -233,6 +233,76 @@ func (t *guestTable) reset(id int64, before *runner, direct bool) {
 	}
 }
 
+// visitors are tasks of other executors that wait for something that tasks of this one do (B7).
+//
+// Two executors whose tasks wait for each other could stand still, each out of spares: a task of A holds A's last slot
+// and waits for a task of B, and that waits for a second task of A, which is queued. Within one executor the waiter
+// would run that itself (W1); a goroutine of B can not. So a slot of A is lent without a spare then. That happens only while
+// all that has begun in A waits for tasks, and so takes nothing that MaxSpares is there to bound but the memory of a
+// stack.
+type visitors struct {
+	waiting atomic.Int32
+	beyond  atomic.Int32 // credits that are out beyond MaxSpares
+}
+
+// enter is called before a task of another executor waits for e.
+func (v *visitors) enter(e *Executor) {
+	v.waiting.Add(1) // then look: pairs with denied in tryCredit, which is set before waiting is read
+	e.retry()
+}
+
+func (v *visitors) leave() { v.waiting.Add(-1) }
+
+// repaid takes a credit back that was given beyond MaxSpares, if there is one.
+func (v *visitors) repaid() bool {
+	for {
+		n := v.beyond.Load()
+		if n == 0 {
+			return false
+		}
+		if v.beyond.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+}
+
+// mayAllWait is called when one less of e's tasks does something else than wait for tasks.
+func (e *Executor) mayAllWait() {
+	if e.visitors.waiting.Load() > 0 {
+		e.retry()
+	}
+}
+
+// creditForVisitor gives a credit beyond MaxSpares, if that is what a visitor needs.
+func (e *Executor) creditForVisitor() bool {
+	if e.visitors.waiting.Load() == 0 || !e.nobodyRuns() || !e.allWait() {
+		return false
+	}
+	e.visitors.beyond.Add(1)
+	return true
+}
+
+// allWait reports whether all that has begun in e waits for tasks. Caller holds no lock.
+func (e *Executor) allWait() bool {
+	e.idle.mu.Lock()
+	awake := e.idle.live - e.idle.parked.len
+	e.idle.mu.Unlock()
+	g := &e.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for r := g.first; r != nil; r = r.sibling {
+		switch {
+		case r.waits.Load():
+			if !r.guest {
+				awake--
+			}
+		case r.guest && r.goid.Load() != 0:
+			return false
+		}
+	}
+	return awake <= 0
+}
+
 // Runners are recognised by their goroutine, whatever context a call is given (API promise 4).
 // A task context that names the runner is checked against the goroutine's number, which takes two
 // nanoseconds. A call without one that is about to wait asks the table below.

@@ -145,7 +145,7 @@ func (e *Executor) Quiesce(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	caller.lendWhile(func() { err = e.awaitQuiet(ctx) })
+	caller.lendFor(e, func() { err = e.awaitQuiet(ctx) })
 	return err
 }
 
@@ -307,7 +307,7 @@ func (e *Executor) end(ctx context.Context, caller *runner) (err error) {
 	if closed(e.life.done) {
 		return nil
 	}
-	caller.lendWhile(func() {
+	caller.lendFor(e, func() {
 		if err = e.awaitQuiet(ctx); err != nil {
 			if closed(e.life.done) { // somebody else ended it meanwhile
 				err = nil

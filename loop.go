@@ -97,11 +97,15 @@ func overRange(ctx context.Context, e *Executor, name string, n int, nilFunc boo
 	}
 	ctx = attached(ctx)
 	l.e = e
-	if r := e.own(currentRunner(ctx)); r != nil && r.block.nested == 0 {
+	caller := currentRunner(ctx)
+	if err := error(nil); e.asTask(caller, func() { err = overRange(ctx, e, name, n, nilFunc, l, b) }) {
+		return err
+	}
+	if r := e.own(caller); r != nil && r.block.nested == 0 {
 		l.work(r.contextWithin(ctx), b, 0, n)
 		return l.result()
 	}
-	e.meet(currentRunner(ctx), name)
+	e.meet(caller, name)
 	f, err := Submit(ctx, e, func(ctx context.Context) (struct{}, error) {
 		l.work(ctx, b, 0, n)
 		return struct{}{}, l.result()

@@ -165,12 +165,11 @@ func (s *strand) ready() bool {
 
 // drains reports whether a task of the strand that is tells is on r's stack. r is nil outside of tasks.
 func (r *runner) drains(is func(*strand) bool) bool {
-	if r == nil {
-		return false
-	}
-	for s := r.strand.Load(); s != nil; s = s.below.Load() {
-		if is(s.strand()) {
-			return true
+	for ; r != nil; r = r.below {
+		for s := r.strand.Load(); s != nil; s = s.below.Load() {
+			if is(s.strand()) {
+				return true
+			}
 		}
 	}
 	return false
@@ -184,12 +183,12 @@ func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *wait
 		return false, ErrSelfWait
 	}
 	if r == nil || r.e != b.e {
-		return r.await(ctx, at.c, early)
+		return r.await(b.e, ctx, at.c, early)
 	}
 	for {
 		stuck := false
 		wake := b.join(s)
-		r.lendWhile(func() {
+		r.lendFor(b.e, func() {
 			if b.e.nobodyRuns() && s.ready() { // pairs with relieve
 				stuck = true
 				return

@@ -236,8 +236,11 @@ func (s *stream[T, R]) add(v T) (more bool) {
 
 // start submits a task for v.
 func (s *stream[T, R]) start(v T) error {
-	fn := s.fn
-	r := s.e.own(currentRunner(s.within))
+	caller := currentRunner(s.within)
+	if err := error(nil); s.e.asTask(caller, func() { err = s.start(v) }) {
+		return err
+	}
+	fn, r := s.fn, s.e.own(caller)
 	f := newFuture(r, s.e, s.within, func(ctx context.Context) (R, error) { return fn(ctx, v) })
 	if s.ended != nil {
 		f.at.Store(&waitPoint{c: s.ended})
@@ -305,6 +308,9 @@ func (s *stream[T, R]) take() *Future[R] {
 // an element's Goexit ends nothing but that. Only when nobody else can run it, the task does (W1).
 func (s *stream[T, R]) wait() {
 	r := currentRunner(s.ctx)
+	if s.e.asTask(r, s.wait) {
+		return
+	}
 	own := s.e.own(r) != nil
 	first := s.pulled[0]
 	done, at := s.ended, (*waitPoint)(nil)
@@ -317,7 +323,7 @@ func (s *stream[T, R]) wait() {
 		defer s.e.stuck.remove(s)
 	}
 	received, stuck := false, false
-	r.lendWhile(func() {
+	r.lendFor(s.e, func() {
 		if stuck = own && s.e.nobodyRuns() && s.idles(); stuck {
 			return
 		}

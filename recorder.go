@@ -60,7 +60,7 @@ type pastSeconds struct {
 
 // moment is a HistoryPoint in 72 bytes.
 type moment struct {
-	at, oldest                   int64 // Unix time and duration, ns
+	at, oldest                   time.Duration // since epoch, and an age
 	task                         string
 	submitted, ended, rejected   uint32
 	queued, waiting              uint32
@@ -90,7 +90,7 @@ func startHistory(e *Executor) {
 func (h *pastSeconds) add(e *Executor, now time.Time) {
 	s := e.Stats()
 	m := moment{
-		at: now.UnixNano(), oldest: int64(s.OldestAge), queued: uint32(s.Queued), waiting: uint32(s.Waiting),
+		at: now.Sub(epoch), oldest: s.OldestAge, queued: uint32(s.Queued), waiting: uint32(s.Waiting),
 		slots: int32(s.Slots), running: int32(s.Running), blocked: int32(s.Blocked),
 	}
 	m.task, m.has = e.mostSeen()
@@ -130,9 +130,9 @@ func (h *pastSeconds) points() []HistoryPoint {
 	for i := max(0, h.count-historySeconds); i < h.count; i++ {
 		m := &h.ring[i%historySeconds]
 		all = append(all, HistoryPoint{
-			Time: time.Unix(0, m.at), Submitted: uint64(m.submitted), Completed: uint64(m.ended), Rejected: uint64(m.rejected),
+			Time: epoch.Add(m.at), Submitted: uint64(m.submitted), Completed: uint64(m.ended), Rejected: uint64(m.rejected),
 			Slots: int(m.slots), Running: int(m.running), Blocked: int(m.blocked), Queued: int(m.queued), Waiting: int(m.waiting),
-			Oldest: time.Duration(m.oldest), Task: m.task, Holds: int(m.has),
+			Oldest: m.oldest, Task: m.task, Holds: int(m.has),
 		})
 	}
 	return all

@@ -132,6 +132,9 @@ func (h *strandHome) enterLate(r *runner, ctx context.Context, same func(*strand
 	caller := r
 	if r == nil {
 		caller = currentRunner(ctx)
+		if err := error(nil); e.asTask(caller, func() { err = h.enterLate(nil, ctx, same, wait, put) }) {
+			return err
+		}
 		r = e.own(caller)
 	}
 	switch {
@@ -154,7 +157,7 @@ func (h *strandHome) enterLate(r *runner, ctx context.Context, same func(*strand
 			}
 		}
 	}
-	caller.lendWhile(func() { m.await(ctx, w) })
+	caller.lendFor(e, func() { m.await(ctx, w) })
 	return w.err
 }
 

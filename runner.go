@@ -44,6 +44,8 @@ type runner struct {
 	strand  atomic.Pointer[onStack]  // the innermost one that it drains; written by the runner
 	probe   atomic.Pointer[probe]    // of the innermost task on this stack that has a span; written by the runner
 
+	waits atomicFlag // the task waits for tasks, of whatever executor (B7)
+
 	list       *runnerList // idle.parked or idle.surplus; this and the links under idle.mu
 	prev, next *runner
 	sibling    *runner // the registry's list

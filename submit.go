@@ -168,6 +168,9 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*
 			}
 			return e.admit(r, ctx, en, wait)
 		}
+		if e.asTask(caller, func() { err = e.submit(nil, ctx, en, wait) }) {
+			return nil, err
+		}
 	}
 	switch {
 	case err != nil:
@@ -186,8 +189,14 @@ func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 	stuck := false
 	if caller := w.caller; caller != nil && caller.block.nested == 0 {
 		caller.expose()
+		if !w.own {
+			e.visitors.enter(e)
+			defer e.visitors.leave()
+		}
 		caller.enter(kindWait)
 		defer caller.leave()
+		caller.waitsForTasks()
+		defer caller.goesOn()
 		stuck = w.own && caller.stuck()
 	}
 	if settled, err := e.enlist(w, stuck); settled {

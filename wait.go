@@ -39,6 +39,33 @@ func (r *runner) lendWhile(wait func()) {
 	wait()
 }
 
+// lendFor is lendWhile for something that e's tasks do. A task of another executor is a visitor of e for that
+// time (B7).
+func (r *runner) lendFor(e *Executor, wait func()) {
+	if r == nil {
+		wait()
+		return
+	}
+	if r.e != e {
+		e.visitors.enter(e)
+		defer e.visitors.leave()
+	}
+	r.lendWhile(func() {
+		r.waitsForTasks()
+		defer r.goesOn()
+		wait()
+	})
+}
+
+// waitsForTasks notes that r waits for tasks, until goesOn. It may have been the last one of its executor that did not
+// (B7).
+func (r *runner) waitsForTasks() {
+	r.waits.Store(true)
+	r.e.mayAllWait()
+}
+
+func (r *runner) goesOn() { r.waits.Store(false) }
+
 // inPlace runs a claimed task on the waiter's stack. Inside Blocking the runner first comes back, as
 // the task is ordinary work.
 func (r *runner) inPlace(run func()) {
@@ -55,10 +82,10 @@ func (r *runner) inPlace(run func()) {
 	run()
 }
 
-// await parks until done is closed, which is nil's result, or ctx is done. early, if not nil, is another
+// await parks until done is closed, by a task of e, which is nil's result, or ctx is done. early, if not nil, is another
 // channel that ends the wait; early then says whether it did.
-func (r *runner) await(ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
-	r.lendWhile(func() {
+func (r *runner) await(e *Executor, ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
+	r.lendFor(e, func() {
 		if early == nil && ctx.Done() == nil {
 			<-done
 			return
@@ -255,13 +282,20 @@ func WaitFor(ctx context.Context, wg *sync.WaitGroup) error {
 		r.lendWhile(wg.Wait)
 		return nil
 	}
+	var err error
 	gone := make(chan struct{})
 	go func() {
 		pprof.SetGoroutineLabels(context.Background())
 		wg.Wait()
 		close(gone)
 	}()
-	_, err := r.await(ctx, gone, nil)
+	r.lendWhile(func() {
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			err = errorOf(ctx)
+		}
+	})
 	return err
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -130,8 +133,7 @@ func TestPromise03_ExecutorsThatWaitForEachOther(t *testing.T) {
 		for _, kind := range ctxKinds {
 			t.Run(fmt.Sprintf("spares=%d/%s", spares, kind.Name), func(t *testing.T) {
 				a, b := spared(t, 1, spares), spared(t, 1, spares)
-				// As deep as the runners of both go: each task of the chain is on a stack of its own.
-				depth := 2*spares + 1
+				depth := 20 // deeper than the runners and spares of both
 				var pingPong func(ctx context.Context, here, there *executor.Executor, depth int) error
 				pingPong = func(ctx context.Context, here, there *executor.Executor, depth int) error {
 					ctx, cancel := kind.Of(ctx)
@@ -153,6 +155,91 @@ func TestPromise03_ExecutorsThatWaitForEachOther(t *testing.T) {
 				quiet(t, b)
 			})
 		}
+	}
+}
+
+// Mutants: a task that waits in another executor brings no credit to it (B7), or none while it waits for room, for a Group
+// or for a turn of Do; a guest of another executor does not come back to its task before it waits for it (H5): in
+// Future.Wait, Group.Go, Group.Wait, a loop, a stream, Serial.Do, at a full queue.
+func TestPromise03_TwoExecutorsInEveryShape(t *testing.T) {
+	for _, cfg := range [][2]int{{1, 0}, {1, 1}, {2, 0}, {2, 3}} {
+		t.Run(fmt.Sprintf("slots=%d/spares=%d", cfg[0], cfg[1]), func(t *testing.T) {
+			t.Parallel()
+			both := []*executor.Executor{
+				spared(t, cfg[0], cfg[1], executor.WithQueueLimit(4)), spared(t, cfg[0], cfg[1], executor.WithQueueLimit(4)),
+			}
+			for seed := range uint64(40) {
+				var wg sync.WaitGroup
+				for i := range 6 {
+					wg.Go(func() {
+						p := &acrossProgram{both: both, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+						if err := p.node(bg, 5); err != nil {
+							t.Error(seed, i, err)
+						}
+					})
+				}
+				within(t, fmt.Sprintf("the programs of seed %d end", seed), wg.Wait)
+			}
+			quiet(t, both[0])
+			quiet(t, both[1])
+		})
+	}
+}
+
+// acrossProgram is a tree of tasks of two executors, of which each waits for its children.
+type acrossProgram struct {
+	both []*executor.Executor
+	mu   sync.Mutex
+	rng  *rand.Rand
+}
+
+func (p *acrossProgram) pick(n int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rng.IntN(n)
+}
+
+func (p *acrossProgram) node(ctx context.Context, depth int) error {
+	if depth == 0 {
+		return nil
+	}
+	e := p.both[p.pick(2)]
+	err := p.children(ctx, e, p.pick(7), func(ctx context.Context) error { return p.node(ctx, depth-1) })
+	if errors.Is(err, executor.ErrQueueFull) { // beyond twice the limit a task is refused
+		return nil
+	}
+	return err
+}
+
+func (p *acrossProgram) children(ctx context.Context, e *executor.Executor, shape int, child func(context.Context) error) error {
+	switch shape {
+	case 0, 1:
+		return e.Do(ctx, child)
+	case 2:
+		f, err := executor.Submit(ctx, e, func(ctx context.Context) (int, error) { return 0, child(ctx) })
+		if err != nil {
+			return err
+		}
+		_, err = f.Wait(ctx)
+		return err
+	case 3:
+		g := e.NewGroup(ctx)
+		g.SetLimit(1 + p.pick(2))
+		g.SetBacklog(p.pick(2))
+		g.Go(child)
+		g.Go(child)
+		return g.Wait()
+	case 4:
+		return executor.For(ctx, e, 2, func(ctx context.Context, _ int) error { return child(ctx) })
+	case 5:
+		for _, err := range executor.Ordered(ctx, e, slices.Values([]int{1, 2}), func(ctx context.Context, _ int) (int, error) { return 0, child(ctx) }) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return executor.NewSerial(e).Do(ctx, child)
 	}
 }
 
