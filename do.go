@@ -80,7 +80,7 @@ func (r *runner) doInside(top *runner, ctx context.Context, fn func(context.Cont
 // executor. It reports false, and does nothing, if there is no such task. Everything that may wait for e asks it
 // first: the caller would wait for a slot that it has itself (H5).
 func (e *Executor) asTask(top *runner, fn func()) bool {
-	if top == nil || top.e == e || top.below == nil {
+	if !top.onTop() || top.e == e {
 		return false
 	}
 	for r := top.below; r != nil; r = r.below {
@@ -91,6 +91,9 @@ func (e *Executor) asTask(top *runner, fn func()) bool {
 	}
 	return false
 }
+
+// onTop reports whether r is a guest on the goroutine of another executor's task.
+func (r *runner) onTop() bool { return r != nil && r.below != nil }
 
 // comeBack calls fn on r, which is below top, with the slot of top lent.
 func (r *runner) comeBack(top *runner, fn func()) {

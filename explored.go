@@ -60,18 +60,16 @@ func takeTurn(r *runner, p sched.Point) {
 	}
 }
 
-// waitInTurn returns wait with a point behind it.
-func waitInTurn(r *runner, wait func()) func() {
-	t := exploredBy(r)
+// waitInTurn calls wait, with a point behind it for an explored task. t is nil for all others.
+func waitInTurn(t sched.Task, wait func()) {
 	if t == nil {
-		return wait
-	}
-	return func() {
-		t.Lend(true)
 		wait()
-		t.Lend(false)
-		t.At(sched.Back)
+		return
 	}
+	t.Lend(true)
+	wait()
+	t.Lend(false)
+	t.At(sched.Back)
 }
 
 // lockInTurn is Lock for an explored task: it never waits in a lock, as a bubble whose goroutine does so stands still. It

@@ -137,8 +137,10 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return f.val, f.err
 	}
 	r := currentRunner(ctx)
-	if val, err := zero, error(nil); f.e.asTask(r, func() { val, err = f.Wait(ctx) }) {
-		return val, err
+	if r.onTop() {
+		if val, err, done := f.waitBelow(r, ctx); done {
+			return val, err
+		}
 	}
 	if sched.On() {
 		takeTurn(r, sched.Wait)
@@ -172,6 +174,12 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		return zero, err
 	}
 	return f.val, f.err
+}
+
+// waitBelow is Wait for the task further down, if there is one (H5).
+func (f *Future[T]) waitBelow(r *runner, ctx context.Context) (val T, err error, done bool) {
+	done = f.e.asTask(r, func() { val, err = f.Wait(ctx) })
+	return val, err, done
 }
 
 // waitAt waits for the end, for ctx, or for the end of the parent, which is canceled.

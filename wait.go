@@ -25,18 +25,19 @@ import (
 
 // lendWhile runs wait, which parks the goroutine, with r's slot lent. r is nil outside of tasks.
 func (r *runner) lendWhile(wait func()) {
+	var t sched.Task
 	if sched.On() {
-		wait = waitInTurn(r, wait)
+		t = exploredBy(r)
 	}
 	if r == nil || r.block.nested > 0 {
-		wait()
+		waitInTurn(t, wait)
 		return
 	}
 	r.expose()
 	r.enter(kindWait)
 	defer r.leave()
 	chaos.At(chaos.W1Waits)
-	wait()
+	waitInTurn(t, wait)
 }
 
 // lendFor is lendWhile for something that e's tasks do. A task of another executor is a visitor of e for that
