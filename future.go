@@ -190,34 +190,6 @@ func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint, parent <
 	return r.await(p.e, ctx, at.c, parent)
 }
 
-// awaitEnd waits for the end of a task that has begun, whatever ctx, and returns its error. Before that the end of
-// its parent cancels it.
-func (f *Future[T]) awaitEnd(ctx context.Context) error {
-	r := currentRunner(ctx)
-	if err := error(nil); f.e.asTask(r, func() { err = f.awaitEnd(ctx) }) {
-		return err
-	}
-	f.e.meet(r, "Do")
-	if sched.On() {
-		takeTurn(r, sched.Wait)
-	}
-	parent, live := f.source()
-	if !live {
-		return f.err
-	}
-	at := f.pointToWait()
-	canceled, err := f.waitAt(r, background, at, parent.Done())
-	if canceled {
-		f.cancel(errorOf(parent))
-		_, err = r.await(f.e, background, at.c, nil)
-	}
-	f.leavePoint(at, err == nil)
-	if err != nil {
-		return err
-	}
-	return f.err
-}
-
 // runs reports whether the task of p is on r's stack.
 func (r *runner) runs(p *promise) bool {
 	return r != nil && slices.Contains(r.stack.promises, any(p))

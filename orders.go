@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/seed-97bda89a/executor/internal/sched"
 )
 
 // ordering is what the core knows of Serials and Keyeds. An executor has one as soon as it has one of those; a program
@@ -213,6 +215,34 @@ func (b *orderBooks) awaits(p *promise, r *runner, ctx context.Context, at *wait
 			return false, nil
 		}
 	}
+}
+
+// awaitEnd waits for the end of a task that has begun, whatever ctx, and returns its error. Before that the end of
+// its parent cancels it.
+func (f *Future[T]) awaitEnd(ctx context.Context) error {
+	r := currentRunner(ctx)
+	if err := error(nil); f.e.asTask(r, func() { err = f.awaitEnd(ctx) }) {
+		return err
+	}
+	f.e.meet(r, "Do")
+	if sched.On() {
+		takeTurn(r, sched.Wait)
+	}
+	parent, live := f.source()
+	if !live {
+		return f.err
+	}
+	at := f.pointToWait()
+	canceled, err := f.waitAt(r, background, at, parent.Done())
+	if canceled {
+		f.cancel(errorOf(parent))
+		_, err = r.await(f.e, background, at.c, nil)
+	}
+	f.leavePoint(at, err == nil)
+	if err != nil {
+		return err
+	}
+	return f.err
 }
 
 // join lists a task that waits for a task of the strand.
