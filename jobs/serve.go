@@ -25,6 +25,7 @@ type Worker struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and made anew when held or waiting shrinks
 	held    map[*held]struct{}
+	asking  int // how many may come that are asked for
 	waiting int // those of held that nobody has begun, without those that wait for their key's turn
 }
 
@@ -107,7 +108,7 @@ func (w *Worker) Serve(ctx context.Context) error {
 	helpers.Go(func() { w.beat(base, stop) })
 	helpers.Go(func() { w.look(base, stop) })
 
-	why := w.fetch(ctx, base)
+	why := w.fetchAll(ctx, base)
 	late := w.drain(ctx, base, cancel)
 	close(stop)
 	cancel(ErrDraining)
@@ -118,14 +119,34 @@ func (w *Worker) Serve(ctx context.Context) error {
 	return errors.Join(why, late)
 }
 
-// fetch asks for jobs until there is a reason to end.
-func (w *Worker) fetch(ctx, base context.Context) error {
+// fetchers is how many requests of a worker may be on their way at once: while one waits for the broker, another slot may have become free.
+const fetchers = 4
+
+// fetchAll asks for jobs until there is a reason to end, with as many requests at once as there are slots, up to fetchers.
+func (w *Worker) fetchAll(ctx, base context.Context) error {
+	n := min(max(w.e.Stats().Slots, 1), fetchers)
+	if w.cfg.prefetch > 0 {
+		n = 1 // it asks for many
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() { cancel(w.fetch(ctx, base, n)) }) // the first reason counts
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// fetch is one of n loops that ask for jobs.
+func (w *Worker) fetch(ctx, base context.Context, n int) error {
 	pause := time.Duration(0)
 	for {
-		room, err := w.room(ctx)
+		room, err := w.room(ctx, n)
 		if err != nil {
 			return err
 		}
+		asked := room
 		var got []Delivery
 		var failure error
 		receive := func() {
@@ -139,12 +160,12 @@ func (w *Worker) fetch(ctx, base context.Context) error {
 		} else {
 			// A slot first: then what comes can start.
 			err = w.e.Do(ctx, func(ctx context.Context) error {
-				room = min(room, 1+w.e.Stats().Idle)
 				executor.Blocking(ctx, receive)
 				w.start(base, got)
 				return nil
 			})
 		}
+		w.asked(-asked)
 		switch {
 		case errors.Is(failure, ErrSourceGone):
 			return failure
@@ -170,12 +191,19 @@ func (w *Worker) fetch(ctx, base context.Context) error {
 	}
 }
 
-// room waits until something may be asked for, and returns how much.
-func (w *Worker) room(ctx context.Context) (int, error) {
+// room waits until something may be asked for, and returns how much: it counts as asked until the caller says otherwise.
+func (w *Worker) room(ctx context.Context, n int) (int, error) {
 	for {
-		most := w.most(w.e.Stats().Slots)
+		s := w.e.Stats()
+		most := w.most(s.Slots)
 		w.mu.Lock()
 		room, changed := w.free(most), w.changed
+		if w.cfg.prefetch == 0 {
+			room = min(room, 1+s.Idle/n)
+		}
+		if room > 0 && ctx.Err() == nil {
+			w.asking += room
+		}
 		w.mu.Unlock()
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -194,7 +222,7 @@ func (w *Worker) room(ctx context.Context) (int, error) {
 // free returns how many more the worker may hold. Without prefetch nothing is asked for while something has not begun; with it the
 // worker asks when half is used up, for many at a time.
 func (w *Worker) free(most int) int {
-	room := most - len(w.held)
+	room := most - len(w.held) - w.asking
 	switch p := w.cfg.prefetch; {
 	case p == 0 && w.waiting > 0, p > 0 && w.waiting > p/2:
 		return 0
@@ -202,6 +230,14 @@ func (w *Worker) free(most int) int {
 		return min(room, p-w.waiting)
 	}
 	return room
+}
+
+// asked changes how much is asked for.
+func (w *Worker) asked(by int) {
+	w.mu.Lock()
+	w.asking += by
+	w.tell()
+	w.mu.Unlock()
 }
 
 // most is MaxInFlight.

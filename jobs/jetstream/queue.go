@@ -33,6 +33,7 @@ type Queue struct {
 
 	polls   map[chan struct{}]struct{} // requests that wait at the broker; closed when answered
 	waiters int                        // calls of Receive that wait for them
+	want    int                        // how many jobs those wait for
 	hint    chan struct{}              // a lane has become hot
 	arrived chan arrival               // what requests brought that waited at the broker
 }
@@ -60,7 +61,7 @@ func New(ctx context.Context, js natsjs.JetStream, cfg Config) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Queue{js: js, cfg: cfg, arrived: make(chan arrival, cfg.Partitions+1), polls: make(map[chan struct{}]struct{}), hint: make(chan struct{}, 1)}
+	q := &Queue{js: js, cfg: cfg, arrived: make(chan arrival, 4*(cfg.Partitions+1)), polls: make(map[chan struct{}]struct{}), hint: make(chan struct{}, 1)}
 	if err := q.ensure(ctx); err != nil {
 		return nil, fmt.Errorf("jobs/jetstream: %s: %w", cfg.Name, err)
 	}
@@ -118,7 +119,7 @@ func (q *Queue) ensure(ctx context.Context) error {
 		if got := consumer.CachedInfo().Config.MaxAckPending; c.MaxAckPending == 1 && got != 1 {
 			return fmt.Errorf("consumer %s has a MaxAckPending of %d: keys would lose their order", c.Durable, got)
 		}
-		lanes = append(lanes, &lane{Consumer: consumer, name: c.Durable, keys: len(lanes) > 0})
+		lanes = append(lanes, &lane{Consumer: consumer, name: c.Durable, keys: len(lanes) > 0, pause: coldest, cold: time.Now().Add(coldest)})
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

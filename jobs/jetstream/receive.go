@@ -22,8 +22,8 @@ import (
 //   - Whoever sends a job with a key tells it on a plain subject. A worker that waits asks that lane at once.
 
 const (
-	moment  = 10 * time.Millisecond  // how long a lane of keys is asked while others may have work
-	coldest = 500 * time.Millisecond // how long a lane that is always empty is left alone
+	moment  = 5 * time.Millisecond   // how long a lane of keys is asked while others may have work
+	coldest = 2 * time.Second        // how long a lane that is always empty is left alone
 	keepFor = 200 * time.Millisecond // how long a job that came unasked waits for a Receive
 )
 
@@ -182,14 +182,16 @@ func (q *Queue) warm(partition int) {
 func (q *Queue) await(ctx context.Context, max int) ([]jobs.Delivery, error) {
 	q.mu.Lock()
 	q.waiters++
+	q.want += max
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
 		q.waiters--
+		q.want -= max
 		q.mu.Unlock()
 	}()
 	for {
-		if !q.ask(max) {
+		if !q.ask() {
 			return nil, nil
 		}
 		var a arrival
@@ -213,10 +215,10 @@ func (q *Queue) await(ctx context.Context, max int) ([]jobs.Delivery, error) {
 }
 
 // ask makes requests wait at the broker, and reports whether one does.
-func (q *Queue) ask(max int) bool {
+func (q *Queue) ask() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	waiting, n := 0, len(q.lanes)
+	waiting, n, max := 0, len(q.lanes), q.want
 	for _, l := range q.lanes {
 		if l.polling {
 			waiting++
@@ -241,7 +243,7 @@ func (q *Queue) ask(max int) bool {
 	return waiting > 0
 }
 
-// poll waits for one job at the broker. It always sends one arrival; there is room for one of each lane.
+// poll waits for one job at the broker. It never waits for somebody to take it: a drain waits for polls.
 func (q *Queue) poll(l *lane, consumer natsjs.Consumer, wait time.Duration, done chan struct{}) {
 	var a arrival
 	batch, err := consumer.Fetch(1, natsjs.FetchMaxWait(wait))
@@ -253,13 +255,23 @@ func (q *Queue) poll(l *lane, consumer natsjs.Consumer, wait time.Duration, done
 		}
 		a.err = batch.Error()
 	}
-	q.arrived <- a
+	taken := true
+	select {
+	case q.arrived <- a:
+	default: // there is enough to wake whoever waits
+		taken = false
+	}
+	if a.msg != nil && !taken {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		_ = q.delivery(ctx, a.msg).Return(ctx, 0)
+		cancel()
+	}
 	q.mu.Lock()
 	l.polling = false
 	delete(q.polls, done)
 	q.mu.Unlock()
 	close(done)
-	if a.msg != nil {
+	if a.msg != nil && taken {
 		time.AfterFunc(keepFor, q.untaken)
 	}
 }

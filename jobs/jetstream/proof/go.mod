@@ -6,6 +6,7 @@ replace (
 	github.com/seed-97bda89a/executor => ../../../
 	github.com/seed-97bda89a/executor/jobs => ../../
 	github.com/seed-97bda89a/executor/jobs/jetstream => ../
+	github.com/seed-97bda89a/executor/jobs/jetstream/embedded => ../embedded
 )
 
 require (
@@ -14,6 +15,7 @@ require (
 	github.com/seed-97bda89a/executor v0.0.0-00010101000000-000000000000
 	github.com/seed-97bda89a/executor/jobs v0.0.0-00010101000000-000000000000
 	github.com/seed-97bda89a/executor/jobs/jetstream v0.0.0-00010101000000-000000000000
+	github.com/seed-97bda89a/executor/jobs/jetstream/embedded v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.12.1
 	modernc.org/sqlite v1.62.0
 )
