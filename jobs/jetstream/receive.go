@@ -229,8 +229,11 @@ func (q *Queue) ask() bool {
 		wait = poll / 5
 	}
 	for i := range n {
-		l := q.lanes[(q.turn+i)%n]
-		if l.polling || q.has(l) || waiting >= max && !l.hot {
+		l := q.lanes[0] // always: most jobs have no key, and nobody tells of them
+		if i > 0 {
+			l = q.lanes[1+(q.turn+i)%(n-1)]
+		}
+		if l.polling || q.has(l) || waiting >= max && !l.hot && i > 0 {
 			continue
 		}
 		l.polling, l.hot = true, false
