@@ -14,6 +14,7 @@ import (
 // with a runner for every task, and nobody but the explorer to decide when one goes on.
 func (e *Executor) letExplore() config {
 	if x := sched.Of(e.bubble); x != nil {
+		sched.SetTaskOf(func(ctx context.Context) sched.Task { return exploredBy(currentRunner(ctx)) })
 		c := &e.cfg
 		e.pool, c.slots = x.Open(c.slots, e.Resize)
 		c.sampling, c.paced, c.tickless, c.detect, c.maxSpares = 1, false, true, false, maxSpareLimit

@@ -1,6 +1,8 @@
 package executortest
 
 import (
+	"context"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -23,7 +25,8 @@ import (
 // tasks that still run are waited for.
 //
 // fn must depend on nothing but its executor, its t and the bubble's time: each seed is run twice, and it is an error if the
-// two differ.
+// two differ. Random numbers come from Rand. A lock that a task holds at a point must be taken with executor.Lock: if somebody
+// waits in sync.Mutex.Lock for a task that is at a point, the test fails, and says who that may be.
 //
 // With EXECUTOR_REPLAY or EXECUTOR_SEED in the environment only that schedule, or only that seed, is run. Under the race
 // detector a data race is a failure too: that all takes turns hides none.
@@ -49,6 +52,10 @@ func Explore(t *testing.T, fn func(t *testing.T, e *executor.Executor), opts ...
 		t.SkipNow()
 	case v.Kind == seeds.Undetermined:
 		t.Fatalf("executortest: seed %d: %s", v.Seed, v.Text)
+	case v.Kind == seeds.Passed && v.All:
+		t.Logf("executortest: all %d schedules pass", v.Runs/2)
+	case v.Kind == seeds.Passed && x.config.Exhaustive > 0:
+		t.Logf("executortest: %d schedules pass; there are more: Exhaustive(%d)", v.Runs/2, x.config.Exhaustive)
 	case v.Kind != seeds.Passed:
 		steps := v.Show(t)
 		t.Fatalf("executortest: seed %d fails: %s\nEXECUTOR_REPLAY='%v' go test -run '^%s$'\n%s", v.Seed, v.Text, v.Schedule, t.Name(), steps)
@@ -88,6 +95,30 @@ func Seeds(n int) Option {
 	}
 }
 
+// PCT chooses the order by random priorities, which change at depth-1 random steps, instead of choosing anew at each step: see
+// Burckhardt et al., A randomized scheduler with probabilistic guarantees of finding bugs (ASPLOS 2010). Of n tasks and k steps a bug for which
+// depth steps must come in a certain order is found by each seed with a probability of at least 1/(n*k^(depth-1)). It is
+// better than the default at bugs for which one task must stand still for long. depth is at least 1; most bugs have 2 or 3.
+func PCT(depth int) Option {
+	return func(x *exploration) {
+		if depth < 1 {
+			x.problem = "PCT(" + strconv.Itoa(depth) + "): must be at least 1"
+		}
+		x.config.PCT = depth
+	}
+}
+
+// Exhaustive tries every order, each once, instead of seeds. It is for two or three tasks with few points: their number grows
+// exponentially. After max schedules it stops and says so in the test's log; the test passes then.
+func Exhaustive(max int) Option {
+	return func(x *exploration) {
+		if max < 1 {
+			x.problem = "Exhaustive(" + strconv.Itoa(max) + "): must be at least 1"
+		}
+		x.config.Exhaustive = max
+	}
+}
+
 // Slots sets how many tasks run at once, as executor.WithSlots does. Default: as many as there are.
 func Slots(n int) Option {
 	return func(x *exploration) {
@@ -103,6 +134,10 @@ func Replay(schedule string) Option {
 	return func(x *exploration) { x.setReplay(schedule) }
 }
 
+// Rand returns random numbers for the task that calls it: the same for each run of a seed, whatever the order of the tasks.
+// Only that task may use them. Outside of Explore they are any.
+func Rand(ctx context.Context) *rand.Rand { return seeds.Rand(ctx) }
+
 func (x *exploration) setReplay(text string) {
 	s, err := seeds.Parse(text)
 	if err != nil {
@@ -117,7 +152,7 @@ func (x *exploration) fromEnvironment() {
 		if err != nil {
 			x.problem = "EXECUTOR_SEED=" + text + ": must be a number"
 		}
-		x.config.First, x.config.Last = seed, seed
+		x.config.First, x.config.Last, x.config.Exhaustive = seed, seed, 0
 		x.replay = nil
 	}
 	if text, ok := os.LookupEnv("EXECUTOR_REPLAY"); ok {

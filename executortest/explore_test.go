@@ -3,9 +3,6 @@ package executortest_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -211,6 +208,120 @@ func TestExplore_Failures(t *testing.T) {
 	}
 }
 
+func TestExplore_ALockHeldAcrossAPoint(t *testing.T) {
+	t.Parallel()
+	v := seeds.Explore(t, seeds.Config{Ordered: true, Last: 3}, func(t *testing.T, e *executor.Executor) {
+		var mu sync.Mutex
+		group := e.NewGroup(executor.WithTaskName(t.Context(), "holder"))
+		for range 2 {
+			group.Go(func(ctx context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				return executor.Checkpoint(ctx)
+			})
+		}
+		_ = group.Wait()
+	})
+	require.Equal(t, seeds.Locked, v.Kind, v.Text)
+	require.Regexp(t, `^a lock is held across a point: unlock it before, or take it with executor.Lock
+  [12] \(holder\) waits in sync.Mutex.Lock, explore_test.go:\d+
+One of these holds it:(?s:.*)
+  [12] \(holder\), at
+    explore_test.go:\d+(?s:.*)`, v.Text)
+}
+
+func TestExplore_WhoSpinsLetsOthersGoOn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []seeds.Config{{Last: 10}, {Last: 10, PCT: 3}} {
+		c.Ordered = true
+		v := seeds.Explore(t, c, func(t *testing.T, e *executor.Executor) {
+			ready := false
+			group := e.NewGroup(t.Context())
+			group.Go(func(ctx context.Context) error {
+				for !ready {
+					_ = executor.Checkpoint(ctx)
+				}
+				return nil
+			})
+			group.Go(func(ctx context.Context) error { ready = true; return nil })
+			_ = group.Wait()
+		})
+		require.Equal(t, seeds.Passed, v.Kind, v.Text)
+	}
+}
+
+// Two tasks of three steps each have 6!/(3!*3!) orders. Mutant: the last choice is never changed.
+func TestExplore_Exhaustive(t *testing.T) {
+	t.Parallel()
+	orders := map[string]bool{}
+	program := func(t *testing.T, e *executor.Executor) {
+		order := ""
+		group := e.NewGroup(t.Context())
+		for i := range 2 {
+			group.Go(func(ctx context.Context) error {
+				for range 2 {
+					order += fmt.Sprint(i)
+					_ = executor.Checkpoint(ctx)
+				}
+				order += fmt.Sprint(i)
+				return nil
+			})
+		}
+		_ = group.Wait()
+		orders[order] = true
+	}
+	v := seeds.Explore(t, seeds.Config{Ordered: true, Exhaustive: 100_000}, program)
+	require.Equal(t, seeds.Passed, v.Kind, v.Text)
+	require.True(t, v.All)
+	require.Len(t, orders, 20)
+	t.Log(v.Runs/2, "schedules")
+
+	v = seeds.Explore(t, seeds.Config{Ordered: true, Exhaustive: 10}, program)
+	require.False(t, v.All)
+	require.Equal(t, 20, v.Runs)
+	v = seeds.Explore(t, seeds.Config{Ordered: true, Exhaustive: 10_000}, classics.All[0].Wrong)
+	require.Equal(t, seeds.TestFailed, v.Kind)
+	require.Equal(t, seeds.TestFailed, v.Again(t))
+}
+
+func TestExplore_PCT(t *testing.T) {
+	t.Parallel()
+	for _, bug := range classics.All[:12] {
+		v := seeds.Explore(t, seeds.Config{Ordered: true, Last: 499, PCT: 3}, bug.Wrong)
+		require.NotEqual(t, seeds.Passed, v.Kind, bug.Name)
+		require.Equal(t, v.Kind, v.Again(t), "%s: schedule %v", bug.Name, v.Schedule)
+		seed := v.Seed
+		v = seeds.Explore(t, seeds.Config{Ordered: true, First: seed, Last: seed, PCT: 3}, bug.Wrong) // alone it is the same
+		require.NotEqual(t, seeds.Passed, v.Kind, bug.Name)
+	}
+}
+
+func TestRand(t *testing.T) {
+	t.Parallel()
+	drawn := map[uint64]map[string]bool{}
+	seed := uint64(0)
+	for ; seed < 5; seed++ {
+		drawn[seed] = map[string]bool{}
+		v := seeds.Explore(t, seeds.Config{Ordered: true, First: seed, Last: seed}, func(t *testing.T, e *executor.Executor) {
+			var got [3]int
+			group := e.NewGroup(t.Context())
+			for i := range got {
+				group.Go(func(ctx context.Context) error {
+					got[i] = executortest.Rand(ctx).IntN(1000) + 1000*executortest.Rand(ctx).IntN(1000)
+					return nil
+				})
+			}
+			_ = group.Wait()
+			drawn[seed][fmt.Sprint(got)] = true
+		})
+		require.Equal(t, seeds.Passed, v.Kind, v.Text)
+		require.Len(t, drawn[seed], 1, "two runs of a seed draw the same")
+	}
+	require.NotEqual(t, drawn[0], drawn[1])
+	a, b := executortest.Rand(t.Context()), executortest.Rand(t.Context())
+	require.NotEqual(t, a.Uint64(), b.Uint64(), "outside they are any")
+}
+
 func TestExplore_Skip(t *testing.T) {
 	t.Parallel()
 	v := seeds.Explore(t, seeds.Config{Ordered: true, Last: 3}, func(t *testing.T, e *executor.Executor) { t.Skip("not today") })
@@ -227,87 +338,5 @@ func TestSchedule(t *testing.T) {
 	for _, text := range []string{"", "x/", "1", "1/0", "1/0@4", "1/0@x>1", "1/@4>1", "1/0@4>", "1/0@-1>2"} {
 		_, err := seeds.Parse(text)
 		require.ErrorContains(t, err, "is not of the form 17/0@4>2,2@1>1", text)
-	}
-}
-
-// scenario is what the process below runs.
-const scenario = "EXECUTORTEST_SCENARIO"
-
-func TestExplore_Scenario(t *testing.T) {
-	opts := []executortest.Option{}
-	switch os.Getenv(scenario) {
-	case "":
-		t.Skip("for other tests, in a process of its own")
-	case "Seeds(0)":
-		opts = append(opts, executortest.Seeds(0))
-	case "Slots(0)":
-		opts = append(opts, executortest.Slots(0))
-	case "Replay":
-		opts = append(opts, executortest.Replay("2/1@1>2"))
-	}
-	executortest.Explore(t, func(t *testing.T, e *executor.Executor) {
-		n := 0
-		group := e.NewGroup(executor.WithTaskName(t.Context(), "add"))
-		for range 2 {
-			group.Go(func(ctx context.Context) error {
-				old := n
-				_ = executor.Checkpoint(ctx)
-				n = old + 1
-				return nil
-			})
-		}
-		_ = group.Wait()
-		if n != 2 {
-			t.Errorf("counted %d of 2", n)
-		}
-	}, opts...)
-}
-
-// runScenario runs it in a process of its own, and returns its output. It has to fail if fails is set.
-func runScenario(t *testing.T, fails bool, env ...string) string {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestExplore_Scenario$", "-test.v")
-	cmd.Env = append(os.Environ(), env...)
-	out, err := cmd.CombinedOutput()
-	require.Equal(t, fails, err != nil, "%s", out)
-	return string(out)
-}
-
-func TestExplore_Output(t *testing.T) {
-	t.Parallel()
-	out := runScenario(t, true, scenario+"=plain")
-	if strings.Contains(out, "DATA RACE") {
-		require.Contains(t, out, "EXECUTOR_REPLAY='") // whichever order it was found in
-		return
-	}
-	require.Equal(t, 1, strings.Count(out, "counted 1 of 2"), out)
-	require.Contains(t, out, "executortest: seed 2 fails: the test failed\n        EXECUTOR_REPLAY='2/1@1>2' go test -run '^TestExplore_Scenario$'\n")
-	for _, line := range []string{
-		"   2  0 (test)  Group.Go: 1 (add)             explore_test.go:",
-		"   7  2 (add)   Checkpoint                    explore_test.go:",
-		"   8  2 (add)   ends\n",
-		"  11  0 (test)  is back from Group.Wait       explore_test.go:",
-	} {
-		require.Contains(t, out, line)
-	}
-
-	again := runScenario(t, true, scenario+"=plain", "EXECUTOR_REPLAY=2/1@1>2")
-	require.Contains(t, again, "executortest: schedule 2/1@1>2 fails: the test failed\n")
-	require.Contains(t, runScenario(t, true, scenario+"=Replay"), "executortest: schedule 2/1@1>2 fails: the test failed\n")
-	require.Contains(t, runScenario(t, false, scenario+"=plain", "EXECUTOR_REPLAY=2/"), "executortest: schedule 2/ passes\n")
-	require.Contains(t, runScenario(t, false, scenario+"=plain", "EXECUTOR_REPLAY=2/7@1>2"), "could follow 2/\n")
-	require.Contains(t, runScenario(t, false, scenario+"=plain", "EXECUTOR_SEED=0"), "PASS")
-	require.Contains(t, runScenario(t, true, scenario+"=plain", "EXECUTOR_SEED=2"), "executortest: seed 2 fails")
-}
-
-func TestExplore_BadInput(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ env, says string }{
-		{scenario + "=Seeds(0)", "executortest: Seeds(0): must be at least 1"},
-		{scenario + "=Slots(0)", "executortest: Slots(0): must be at least 1"},
-		{"EXECUTOR_SEED=x", "executortest: EXECUTOR_SEED=x: must be a number"},
-		{"EXECUTOR_REPLAY=x", `executortest: schedule "x": "x" is not of the form`},
-	} {
-		require.Contains(t, runScenario(t, true, scenario+"=plain", c.env), c.says, fmt.Sprint(c))
 	}
 }

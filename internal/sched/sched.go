@@ -3,6 +3,7 @@
 package sched
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -70,6 +71,8 @@ var explorers struct {
 
 	// Goroutines that are no runners, and what they are. To ask for their bubble takes a microsecond.
 	known sync.Map
+
+	taskOf atomic.Pointer[func(context.Context) Task]
 }
 
 // On reports whether there is an explorer anywhere in the process.
@@ -109,3 +112,14 @@ func Known(goroutine int64) (t Task, ok bool) {
 }
 
 type known struct{ t Task }
+
+// TaskOf returns the task that the calling goroutine runs, or nil.
+func TaskOf(ctx context.Context) Task {
+	if of := explorers.taskOf.Load(); of != nil && On() {
+		return (*of)(ctx)
+	}
+	return nil
+}
+
+// SetTaskOf says how to find that out.
+func SetTaskOf(of func(context.Context) Task) { explorers.taskOf.Store(&of) }

@@ -1,7 +1,9 @@
 package seeds
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -26,6 +28,7 @@ type actor struct {
 	below  *actor // on the same stack
 	pcs    []uintptr
 	born   []*actor // whom it submitted
+	rng    *rand.Rand
 
 	// The root's own.
 	seen  int // of born
@@ -136,4 +139,17 @@ func (a *actor) String() string {
 		return a.id
 	}
 	return a.id + " (" + a.name + ")"
+}
+
+// Rand returns the random numbers of the task that calls it: the same in each run with the same seed, in whichever order tasks
+// go on. Outside of a run they are any.
+func Rand(ctx context.Context) *rand.Rand {
+	a, ok := sched.TaskOf(ctx).(*actor)
+	switch {
+	case !ok:
+		return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	case a.rng == nil:
+		a.rng = rand.New(rand.NewPCG(a.run.seed, a.hash))
+	}
+	return a.rng
 }

@@ -16,6 +16,8 @@ type Func = func(t *testing.T, e *executor.Executor)
 type Config struct {
 	First, Last uint64 // seeds
 	Slots       int    // 0: as many as there are tasks
+	PCT         int    // the depth; 0: the seeds choose each with the same probability
+	Exhaustive  int    // at most how many schedules, each once, instead of seeds; 0: seeds
 	Ordered     bool   // the race detector sees that all takes turns, and so finds no race in the test
 }
 
@@ -27,9 +29,9 @@ type Verdict struct {
 	Schedule Schedule // the simplest that fails
 	Text     string   // how
 	Runs     int      // how many were made
+	All      bool     // there are no others (Exhaustive)
 
-	x    *explorer
-	last *run // that failed
+	x *explorer
 }
 
 type explorer struct {
@@ -37,31 +39,61 @@ type explorer struct {
 	fn     Func
 	hidden *testing.T
 	runs   int
+	length int // steps of the first run
 }
 
 // Explore tries the seeds until one fails. The failures and messages of fn are not seen, unless package testing is not
 // what it was: then they are t's.
 func Explore(t *testing.T, c Config, fn Func) *Verdict {
-	x := &explorer{Config: c, fn: fn, hidden: t}
-	for seed := c.First; seed <= c.Last; seed++ {
-		if v := x.seed(t, seed); v != nil {
-			v.x, v.Runs = x, x.runs
+	x := &explorer{Config: c, fn: fn}
+	v := x.explore(t)
+	v.x, v.Runs = x, x.runs
+	return v
+}
+
+func (x *explorer) explore(t *testing.T) *Verdict {
+	if x.Exhaustive > 0 {
+		s := &every{}
+		for range x.Exhaustive {
+			if v := x.twice(t, 0, func() strategy { return s.again() }); v != nil {
+				return v
+			}
+			if !s.next() {
+				return &Verdict{All: true}
+			}
+		}
+		return &Verdict{}
+	}
+	if x.First > 0 && x.PCT > 0 { // it depends on how long the first run is
+		x.hidden = hidden(t)
+		x.length = len(x.try(0, newReplay(nil)).steps)
+	}
+	for seed := x.First; seed <= x.Last; seed++ {
+		if v := x.twice(t, seed, func() strategy { return x.strategyOf(seed) }); v != nil {
 			return v
 		}
 	}
-	return &Verdict{Runs: x.runs, x: x}
+	return &Verdict{}
 }
 
-// seed runs one seed twice, and returns what is wrong with it, or nil.
-func (x *explorer) seed(t *testing.T, seed uint64) *Verdict {
+// twice makes the same run twice, and returns what is wrong with it, or nil.
+func (x *explorer) twice(t *testing.T, seed uint64, with func() strategy) *Verdict {
 	x.hidden = hidden(t)
-	a := x.try(seed, strategyOf(seed))
+	a := x.try(seed, with())
+	if x.length == 0 {
+		x.length = len(a.steps)
+	}
 	if a.skipped.Load() {
 		return &Verdict{Skipped: true}
 	}
-	b := x.try(seed, strategyOf(seed))
+	if f := a.failure.Load(); f != nil && f.kind == Locked { // it takes long to find that out
+		return a.verdict()
+	}
+	b := x.try(seed, with())
 	if a.hash != b.hash {
-		return &Verdict{Kind: Undetermined, Seed: seed, Schedule: Schedule{seed, a.turns}, Text: diverged(a, b), last: a}
+		v := a.verdict()
+		v.Kind, v.Text = Undetermined, diverged(a, b)
+		return v
 	}
 	switch {
 	case a.failure.Load() == nil && b.failure.Load() == nil:
@@ -69,9 +101,15 @@ func (x *explorer) seed(t *testing.T, seed uint64) *Verdict {
 	case a.failure.Load() == nil:
 		a = b
 	}
-	a = x.shrink(a)
-	f := a.failure.Load()
-	return &Verdict{Kind: f.kind, Seed: seed, Schedule: Schedule{seed, a.turns}, Text: f.String(), last: a}
+	return x.shrink(a).verdict()
+}
+
+func (r *run) verdict() *Verdict {
+	v := &Verdict{Seed: r.seed, Schedule: Schedule{r.seed, r.turns}}
+	if f := r.failure.Load(); f != nil {
+		v.Kind, v.Text = f.kind, f.String()
+	}
+	return v
 }
 
 // Again repeats the failing schedule unseen, and returns how it ends.
@@ -92,16 +130,17 @@ func (v *Verdict) Show(t *testing.T) (steps string) {
 func Play(t *testing.T, c Config, fn Func, s Schedule) (v *Verdict, steps string) {
 	x := &explorer{Config: c, fn: fn}
 	r := x.run(t, &run{seed: s.Seed, strategy: newReplay(s.Turns), traced: true, slots: c.Slots, ordered: c.Ordered})
-	v = &Verdict{Seed: s.Seed, Schedule: Schedule{s.Seed, r.turns}, Runs: 1, x: x, last: r}
-	if f := r.failure.Load(); f != nil {
-		v.Kind, v.Text = f.kind, f.String()
-	}
+	v = r.verdict()
+	v.x, v.Runs = x, 1
 	return v, r.lines()
 }
 
-func strategyOf(seed uint64) strategy {
+func (x *explorer) strategyOf(seed uint64) strategy {
 	if seed == 0 {
 		return newReplay(nil)
+	}
+	if x.PCT > 0 {
+		return newPCT(seed, x.PCT, x.length)
 	}
 	return newRandom(seed)
 }
@@ -124,6 +163,6 @@ func (x *explorer) run(t *testing.T, r *run) *run {
 		}()
 		synctest.Test(t, func(t *testing.T) { r.root(t, x.fn) })
 	}()
-	<-done
+	r.guard(done)
 	return r
 }

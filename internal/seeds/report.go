@@ -29,6 +29,7 @@ const (
 	Leak              // somebody is left at the end
 	Endless           // too many steps
 	Undetermined      // two runs of a seed differ
+	Locked            // a lock is held across a point, or the test waits for something outside of its bubble
 )
 
 func (f *failure) String() string {

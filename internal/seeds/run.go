@@ -32,7 +32,7 @@ type run struct {
 	ordered  bool // the race detector sees the gates
 
 	t        *testing.T // of the bubble
-	bubble   uint64
+	bubble   atomic.Uint64
 	main     *actor
 	kick     chan struct{} // wakes the root when it is idle
 	idle     atomic.Bool
@@ -59,6 +59,7 @@ type run struct {
 	live    []*actor // that have not ended
 	ready   []*actor // parked, and allowed to go on, in the order in which they came
 	current *actor   // who went on last
+	inRow   int      // how many steps it has made since others have
 	moves   int      // steps, but for those that only try a lock again
 	steps   []step
 	turns   []Turn // where the choice was not the usual one
@@ -77,17 +78,19 @@ type step struct {
 
 const (
 	maxSteps  = 100_000
+	maxInRow  = 100                       // steps of one actor while others could go on
 	farAway   = 10 * 365 * 24 * time.Hour // further than any timer of a test
 	lendAfter = 50 * time.Millisecond     // until a slot is lent for tasks that block without saying so
 )
 
 // root is the function of the bubble's root goroutine.
 func (r *run) root(t *testing.T, fn func(*testing.T, *executor.Executor)) {
-	r.t, r.bubble = t, goid.Bubble()
+	r.t = t
+	r.bubble.Store(goid.Bubble())
 	r.know(nil)
 	defer r.forget()
 	r.kick = make(chan struct{}, 1)
-	defer sched.Install(r.bubble, r)()
+	defer sched.Install(r.bubble.Load(), r)()
 	var opts []executor.Option
 	if r.slots > 0 {
 		opts = append(opts, executor.WithSlots(r.slots))
@@ -282,6 +285,9 @@ func (r *run) step() {
 	}
 	r.steps = append(r.steps, s)
 	r.progress.Add(1)
+	if r.inRow++; r.current != a {
+		r.inRow = 1
+	}
 	r.current = a
 	a.moves++
 	if s.point != sched.Locked {
@@ -292,14 +298,27 @@ func (r *run) step() {
 	a.open()
 }
 
-// usual is who goes on if there is no reason for somebody else: the one who went on last, or who has been ready for longest.
+// usual is who goes on if there is no reason for somebody else: the one who went on last, or who has been ready for longest. Who
+// yields, or has gone on for long, perhaps in a loop that waits for others, lets others go first.
 func (r *run) usual() *actor {
+	first := r.ready[0]
+	if first == r.current && len(r.ready) > 1 {
+		first = r.ready[1]
+	}
+	if r.inRow >= maxInRow || r.yields() {
+		return first
+	}
 	for _, a := range r.ready {
 		if a == r.current {
 			return a
 		}
 	}
-	return r.ready[0]
+	return first
+}
+
+// yields reports whether the one who went on last is at a Yield.
+func (r *run) yields() bool {
+	return r.current != nil && r.current.parked.Load() == uint32(sched.Yield)+1
 }
 
 // rest waits until somebody is ready, and reports false if nobody ever will be. Time goes on meanwhile.

@@ -92,3 +92,87 @@ type random struct{ rng *rand.Rand }
 func newRandom(seed uint64) *random { return &random{rand.New(rand.NewPCG(seed, 0x5eed))} }
 
 func (p *random) choose(r *run, _ *actor) *actor { return r.ready[p.rng.IntN(len(r.ready))] }
+
+// pct is probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): each actor has a random priority, and the first that is
+// ready goes on. At depth-1 random steps the one that would go on gets the lowest priority. An order of depth constraints is found with a
+// probability of at least 1/(n*k^(depth-1)), for n tasks and k steps.
+type pct struct {
+	rng      *rand.Rand
+	priority map[*actor]int
+	lower    map[int]bool // steps
+	lowest   int
+}
+
+func newPCT(seed uint64, depth, length int) *pct {
+	p := &pct{rng: rand.New(rand.NewPCG(seed, 0x9c7)), priority: map[*actor]int{}, lower: map[int]bool{}}
+	for range depth - 1 {
+		p.lower[p.rng.IntN(max(1, length))] = true
+	}
+	return p
+}
+
+func (p *pct) choose(r *run, usual *actor) *actor {
+	a := p.first(r)
+	if p.lower[len(r.steps)] || a != usual && r.inRow >= maxInRow || a == r.current && r.yields() {
+		p.lowest--
+		p.priority[a] = p.lowest
+		a = p.first(r)
+	}
+	return a
+}
+
+func (p *pct) first(r *run) (best *actor) {
+	for _, a := range r.ready {
+		if _, ok := p.priority[a]; !ok {
+			p.priority[a] = 1 + p.rng.IntN(1<<30)
+		}
+		if best == nil || p.priority[a] > p.priority[best] {
+			best = a
+		}
+	}
+	return best
+}
+
+// every makes every choice, depth first: the usual one first.
+type every struct {
+	choices, of []int
+	at          int
+}
+
+func (p *every) again() *every {
+	p.at = 0
+	return p
+}
+
+// next goes to the next schedule, if there is one.
+func (p *every) next() bool {
+	n := p.at
+	p.choices, p.of = p.choices[:n], p.of[:n]
+	for n--; n >= 0; n-- {
+		if p.choices[n]++; p.choices[n] < p.of[n] {
+			p.choices, p.of = p.choices[:n+1], p.of[:n+1]
+			return true
+		}
+	}
+	return false
+}
+
+func (p *every) choose(r *run, usual *actor) *actor {
+	if p.at == len(p.choices) {
+		p.choices, p.of = append(p.choices, 0), append(p.of, len(r.ready))
+	}
+	n := p.choices[p.at]
+	p.at++
+	if n == 0 {
+		return usual
+	}
+	for _, a := range r.ready {
+		if a == usual {
+			continue
+		}
+		if n--; n == 0 {
+			return a
+		}
+	}
+	return usual // the program is not deterministic
+}

@@ -71,18 +71,35 @@ func (g *goroutine) where() (call, site string) {
 		}
 		name = strings.TrimPrefix(name, "created by ")
 		if !internal(name) {
-			file, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +")
-			if at := strings.LastIndex(file, ":"); at > 0 {
-				line, _ := strconv.Atoi(file[at+1:])
-				site = place(file[:at], line)
-			}
-			return call, site
+			return call, sited(lines[i+1])
 		}
 		if in, ok := strings.CutPrefix(name, module+"."); ok {
 			call = short(in)
 		}
 	}
 	return call, ""
+}
+
+// frames returns the program's own part of the stack.
+func (g *goroutine) frames() string {
+	var b strings.Builder
+	lines := strings.Split(g.stack, "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		if name := strings.TrimPrefix(lines[i], "created by "); !internal(name) {
+			fmt.Fprintf(&b, "    %s\n", sited(lines[i+1]))
+		}
+	}
+	return b.String()
+}
+
+// sited turns a line of a stack dump with a file into where that is.
+func sited(line string) string {
+	file, _, _ := strings.Cut(strings.TrimSpace(line), " +")
+	if at := strings.LastIndex(file, ":"); at > 0 {
+		n, _ := strconv.Atoi(file[at+1:])
+		return place(file[:at], n)
+	}
+	return file
 }
 
 // stuck says who waits for what when nobody can go on.
@@ -92,7 +109,7 @@ func (r *run) stuck(shutting bool) *failure {
 		f.kind, f.text = Leak, "the test has ended, and tasks have not"
 	}
 	by := make(map[int64]goroutine)
-	for _, g := range goroutines(r.bubble) {
+	for _, g := range goroutines(r.bubble.Load()) {
 		by[g.id] = g
 	}
 	var b strings.Builder
@@ -120,11 +137,11 @@ func (r *run) stuck(shutting bool) *failure {
 // left says which goroutines are left when the run is over.
 func (r *run) left(value any) *failure {
 	f := &failure{kind: Leak, text: "goroutines are left at the end"}
-	if r.bubble == 0 || !r.shutdown.Load() {
+	if r.bubble.Load() == 0 || !r.shutdown.Load() {
 		f.kind, f.text = Panicked, fmt.Sprint("the test panicked: ", value)
 		return f
 	}
-	for _, g := range goroutines(r.bubble) {
+	for _, g := range goroutines(r.bubble.Load()) {
 		call, site := g.where()
 		if call == "" {
 			call = g.state
