@@ -97,8 +97,8 @@ func Seeds(n int) Option {
 
 // PCT chooses the order by random priorities, which change at depth-1 random steps, instead of choosing anew at each step: see
 // Burckhardt et al., A randomized scheduler with probabilistic guarantees of finding bugs (ASPLOS 2010). Of n tasks and k steps a bug for which
-// depth steps must come in a certain order is found by each seed with a probability of at least 1/(n*k^(depth-1)). It is
-// better than the default at bugs for which one task must stand still for long. depth is at least 1; most bugs have 2 or 3.
+// depth steps must come in a certain order is found by each seed with a probability of at least 1/(n*k^(depth-1)). It is for
+// tests with many tasks and points; in small ones the default is quicker. depth is at least 1; most bugs have 2 or 3.
 func PCT(depth int) Option {
 	return func(x *exploration) {
 		if depth < 1 {

@@ -72,10 +72,10 @@ func TestExplore_Output(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out, "counted 1 of 2"), out)
 	require.Contains(t, out, "executortest: seed 2 fails: the test failed\n        EXECUTOR_REPLAY='2/1@1>2' go test -run '^TestExplore_Scenario$'\n")
 	for _, line := range []string{
-		"   2  0 (test)  Group.Go: 1 (add)             explore_test.go:",
-		"   7  2 (add)   Checkpoint                    explore_test.go:",
+		"   2  0 (test)  Group.Go: 1 (add)             scenario_test.go:",
+		"   7  2 (add)   Checkpoint                    scenario_test.go:",
 		"   8  2 (add)   ends\n",
-		"  11  0 (test)  is back from Group.Wait       explore_test.go:",
+		"  11  0 (test)  is back from Group.Wait       scenario_test.go:",
 	} {
 		require.Contains(t, out, line)
 	}

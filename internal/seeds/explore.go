@@ -18,6 +18,7 @@ type Config struct {
 	Slots       int    // 0: as many as there are tasks
 	PCT         int    // the depth; 0: the seeds choose each with the same probability
 	Exhaustive  int    // at most how many schedules, each once, instead of seeds; 0: seeds
+	Plain       bool   // the first schedule that fails is not made simpler
 	Ordered     bool   // the race detector sees that all takes turns, and so finds no race in the test
 }
 
@@ -100,6 +101,9 @@ func (x *explorer) twice(t *testing.T, seed uint64, with func() strategy) *Verdi
 		return nil
 	case a.failure.Load() == nil:
 		a = b
+	}
+	if x.Plain {
+		return a.verdict()
 	}
 	return x.shrink(a).verdict()
 }

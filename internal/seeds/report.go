@@ -182,7 +182,10 @@ func internal(name string) bool {
 
 // short returns the name of a function without its package, type arguments and pointers: Group.Wait.
 func short(name string) string {
-	name, _, _ = strings.Cut(name, "[")
+	if before, rest, ok := strings.Cut(name, "["); ok {
+		_, after, _ := strings.Cut(rest, "]")
+		name = before + after
+	}
 	return strings.NewReplacer("(*", "", ")", "").Replace(name)
 }
 
