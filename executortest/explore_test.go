@@ -89,6 +89,46 @@ func TestExplore_Points(t *testing.T) {
 	}
 }
 
+// There is a point before Blocking and one behind it. Mutants: one of them is missing.
+func TestExplore_BothEndsOfBlocking(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	v := seeds.Explore(t, seeds.Config{Ordered: true, Last: 100}, func(t *testing.T, e *executor.Executor) {
+		x := 0
+		group := e.NewGroup(t.Context())
+		group.Go(func(ctx context.Context) error {
+			x = 1
+			executor.Blocking(ctx, func() { x = 2 })
+			x = 3
+			return nil
+		})
+		group.Go(func(context.Context) error { seen[x] = true; return nil })
+		_ = group.Wait()
+	})
+	require.Equal(t, seeds.Passed, v.Kind, v.Text)
+	require.Len(t, seen, 4)
+}
+
+// Tasks that wait for each other without saying so all run at once. Mutant: the executor gets no more slots than at first.
+func TestExplore_ASlotForEachTask(t *testing.T) {
+	t.Parallel()
+	v := seeds.Explore(t, seeds.Config{Ordered: true, Last: 3}, func(t *testing.T, e *executor.Executor) {
+		come, all := 0, make(chan struct{})
+		group := e.NewGroup(t.Context())
+		for range 40 {
+			group.Go(func(context.Context) error {
+				if come++; come == 40 {
+					close(all)
+				}
+				<-all
+				return nil
+			})
+		}
+		_ = group.Wait()
+	})
+	require.Equal(t, seeds.Passed, v.Kind, v.Text)
+}
+
 // More tasks than the executor has slots at first; with children, waits, timers, and time that passes.
 func TestExplore_IsDeterministic(t *testing.T) {
 	t.Parallel()
