@@ -44,7 +44,7 @@ func (r *runner) lendWhile(wait func()) {
 // time (B7).
 func (r *runner) lendFor(e *Executor, wait func()) {
 	if r == nil {
-		wait()
+		r.lendWhile(wait)
 		return
 	}
 	if r.e != e {
