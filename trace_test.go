@@ -73,6 +73,15 @@ var spanKinds = []struct {
 		require.NoError(t, err)
 		_, _ = f.Wait(context.WithoutCancel(ctx))
 	}},
+	{"Do", true, func(t *testing.T, ctx context.Context, e *Executor, body func(context.Context) error) {
+		done := make(chan struct{})
+		go func() { // a panic or Goexit passes through
+			defer close(done)
+			defer func() { _ = recover() }()
+			_ = e.Do(ctx, body)
+		}()
+		<-done
+	}},
 	{"Group", true, func(t *testing.T, ctx context.Context, e *Executor, body func(context.Context) error) {
 		g := e.NewGroup(ctx)
 		g.Go(body)
@@ -241,7 +250,8 @@ func TestSpans_HowATaskEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range spanKinds {
-				if k.name == "For" && (strings.HasPrefix(name, "a panic") || name == "a Goexit") { // catches panics by itself
+				panics := strings.HasPrefix(name, "a panic")
+				if k.name == "For" && (panics || name == "a Goexit") || k.name == "Do" && panics { // catches them, or lets them pass
 					continue
 				}
 				bareTask := strings.HasSuffix(k.name, "Go")
