@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,6 +34,7 @@ func TestHistory_HasTheLastTenMinutes(t *testing.T) {
 		_, err = f.Wait(context.Background())
 		require.NoError(t, err)
 	}
+	testkit.Eventually(t, "the runner of the last one parks", func() bool { return e.Stats().Idle == 1 })
 	now := time.Now()
 	h.add(e, now)
 	close(release)
