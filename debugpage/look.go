@@ -128,7 +128,7 @@ func (o *observer) look(p *executor.Report) State {
 	for _, ev := range p.Stalls {
 		d.Stalls = append(d.Stalls, eventOf(ev, stallText(&ev)))
 	}
-	d.Advice = advise(&d)
+	d.Advice, d.Story = advise(&d), o.story(&d)
 	return d
 }
 

@@ -45,6 +45,7 @@ type State struct {
 	Panics []Event  `json:"panics"` // the last ones, newest first; at most 16
 	Stalls []Event  `json:"stalls"`
 	Advice []Advice `json:"advice"` // empty if nothing is wrong
+	Story  []string `json:"story"`  // the last minute in words; empty if nothing piled up
 }
 
 // Slot is one slot.

@@ -34,6 +34,9 @@ func renderText(d *State) []byte {
 	for _, a := range d.Advice {
 		fmt.Fprintf(&b, "\n! %s\n  %s\n  %s\n", printable(a.Problem), a.Remedy, a.Call)
 	}
+	for _, sentence := range d.Story {
+		fmt.Fprintf(&b, "\n%s\n", printable(sentence))
+	}
 	b.WriteByte('\n')
 	columns := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, f := range v.Figures {

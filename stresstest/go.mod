@@ -6,6 +6,7 @@ require (
 	github.com/seed-97bda89a/executor v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (

@@ -8,9 +8,9 @@ const timeline = (() => {
 	const time = (t, ns) => new Date(Date.parse(t.data.from) + ns / 1e6).toTimeString().slice(0, 8);
 	const long = (ns) => ns >= second ? (ns / second).toFixed(ns < 10 * second ? 1 : 0) + " s" : ns >= 1e6 ? Math.round(ns / 1e6) + " ms" : Math.max(1, Math.round(ns / 1e3)) + " µs";
 	const color = (task) => {
-		let hash = 7;
-		for (const c of task) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
-		return `hsl(${(hash * 137) % 360} 48% ${matchMedia("(prefers-color-scheme: dark)").matches ? 58 : 52}%)`;
+		let hash = 2166136261; // FNV-1a
+		for (const c of task) hash = Math.imul(hash ^ c.codePointAt(0), 16777619) >>> 0;
+		return `hsl(${(hash >>> 8) % 360} 48% ${matchMedia("(prefers-color-scheme: dark)").matches ? 58 : 52}%)`;
 	};
 	const tell = (t, s) => {
 		if (!s) return "idle";
@@ -245,6 +245,7 @@ const timeline = (() => {
 			drag = null;
 		});
 		addEventListener("resize", () => draw(t));
+		matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show(t));
 		return t;
 	};
 	return {

@@ -138,6 +138,7 @@ func TestDebugPage_CanBeUsedByEverybody(t *testing.T) {
 	}{{"desk", "light", 1200, 1500}, {"phone", "light", 390, 1600}, {"dark", "dark", 1200, 1500}} {
 		browser.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": look.width < 500}, &struct{}{})
 		browser.call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": look.scheme}}}, &struct{}{})
+		browser.waitFor("a frame in these colours", `document.querySelector("#status").textContent`, func(s string) bool { return strings.HasPrefix(s, "live") })
 		found := browser.await(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.filter(v => ["serious", "critical"].includes(v.impact))
 			.map(v => [v.id, v.help, v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + " " + n.failureSummary)])))`)
 		require.Equal(t, "[]", found, look.name)
