@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
+	"github.com/seed-97bda89a/executor/internal/seam"
 	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
@@ -255,4 +256,87 @@ func TestChaos_ASlotLeavesWhileTheOthersWait(t *testing.T) {
 	for range 3000 {
 		require.Empty(t, runTree(program))
 	}
+}
+
+// The keeper has seen for a while that nothing waits, and is about to stop watching. Before it does, the only slot is held by a task
+// that blocks without a mark, and another one is queued: its submitter sees that the keeper watches, and goes away.
+//
+// Mutant: the keeper does not look again.
+func TestChaos_ATaskComesWhileTheKeeperStops(t *testing.T) {
+	if seam.Tickless {
+		t.Skip("the keeper does not watch")
+	}
+	e, err := New(WithSlots(1))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	h := hold(t, chaos.P1Calm, func() bool { return e.word.Load()&watched != 0 })
+	leave := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+	stick := func(i int) {
+		started := make(chan struct{})
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { close(started); <-leave[i] }))
+		testkit.Await(t, "it happens", started)
+	}
+	stick(0)
+	require.NoError(t, e.Go(context.Background(), func(context.Context) {}))
+	close(leave[0]) // perhaps the keeper has lent a slot meanwhile, and perhaps not
+	h.await()
+	require.NoError(t, e.Quiesce(context.Background()))
+	stick(1)
+	ran := make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(ran) }))
+	h.release()
+	testkit.Await(t, "it happens", ran)
+	close(leave[1])
+}
+
+// A task of a Serial is counted before it is looked whether the executor is closed (Q3): so a Shutdown that comes in between waits, and
+// then the task is refused.
+//
+// Mutant: it is looked first.
+func TestChaos_ATaskOfASerialComesWithTheEnd(t *testing.T) {
+	e, err := New(WithSlots(1))
+	require.NoError(t, err)
+	s := NewSerial(e)
+	h := hold(t, chaos.Q3Accepted, nil)
+	refused, down, ran := make(chan error, 1), make(chan error, 1), make(chan struct{})
+	go func() { refused <- s.Go(context.Background(), func(context.Context) { close(ran) }) }()
+	h.await()
+	go func() { down <- e.Shutdown(context.Background()) }()
+	require.Eventually(t, func() bool { return e.word.Load()&draining != 0 }, patience, time.Millisecond)
+	select {
+	case <-down:
+		t.Error("Shutdown returns while a task is about to be accepted")
+	case <-time.After(20 * time.Millisecond):
+	}
+	h.release()
+	require.ErrorIs(t, testkit.Await(t, "it happens", refused), ErrClosed)
+	require.NoError(t, testkit.Await(t, "it happens", down))
+	require.False(t, closed(ran))
+}
+
+// The first error of a group comes when another task has been accepted, and the group has not heard of that yet. It is dropped at
+// once all the same, not when a slot is free.
+//
+// Mutant: what comes after the others were dropped is left to whoever comes to it.
+func TestChaos_ATaskOfAGroupComesWithTheFirstError(t *testing.T) {
+	e := endedLater(t, WithSlots(1))
+	g := e.NewGroup(context.Background())
+	fail, leave := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(leave) })
+	started := make(chan struct{})
+	g.Go(func(context.Context) error { close(started); <-fail; return errTree })
+	testkit.Await(t, "it happens", started)
+	ctx := g.Context()
+	next := make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(next); <-leave }))
+	h := hold(t, chaos.P1Published, func() bool { return !onRunner() })
+	added := make(chan struct{})
+	go func() { defer close(added); g.Go(func(context.Context) error { t.Error("it runs"); return nil }) }()
+	h.await()
+	close(fail)
+	testkit.Await(t, "it happens", ctx.Done())
+	testkit.Await(t, "the others have been dropped", next)
+	h.release()
+	testkit.Await(t, "it happens", added)
+	require.EqualValues(t, 1, e.Stats().Canceled)
 }

@@ -246,3 +246,26 @@ func TestClose_AYieldedRunnerStaysListed(t *testing.T) {
 	require.Same(t, y, e.inject.takeResume())
 	e.word.Add(^uint64(oneSearching - 1))
 }
+
+// What came as a batch runs in the order in which it came, and what came later newest first, also when a slot has not had a batch for
+// 2^31 tasks: then the index of the last one would lie ahead. Mutant: forgetBatch does nothing.
+func TestInject_ABatchOfLongAgoIsForgotten(t *testing.T) {
+	e := newTested(t, WithSlots(1))
+	r := newRunner(e) // it has no goroutine: nothing runs but what the test runs
+	r.adopt(&slot{})
+	d := &r.slot.deque
+	for range 6 {
+		d.startAt(d.next + 1<<30) // as if as many children had come and gone
+		var ran []string
+		for _, en := range labeled(&ran, "older", "newer") {
+			d.push(en)
+		}
+		r.picks.fair, r.picks.pops = 0, 0
+		for len(ran) < 2 {
+			if en, ok := r.pick(); ok {
+				en.fn(context.Background())
+			}
+		}
+		require.Equal(t, []string{"newer", "older"}, ran)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/kernel"
 )
 
@@ -220,6 +221,7 @@ func (k *keeper) clears() uint64 {
 // stop ends the watching, unless there is reason to go on by then: so it pairs with watch and summon. Who has blocked
 // meanwhile is found by the next tick.
 func (k *keeper) stop(bits uint64, reason func() bool) bool {
+	chaos.At(chaos.P1Calm)
 	k.e.word.And(^bits) // then look
 	if reason() {
 		k.e.word.Or(bits)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/goid"
+	"github.com/seed-97bda89a/executor/internal/seam"
+	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
 )
 
@@ -191,4 +193,54 @@ func TestTurn_CrowdedOnlyWithoutAProcessorLeft(t *testing.T) {
 	require.True(t, e.crowded())
 	runtime.GOMAXPROCS(3)
 	require.False(t, e.crowded())
+}
+
+// The slot of a call that was thought short, and turned out to be long, goes to others at a tick. A few short calls after it
+// count for nothing: one that waits for queued work is short when its slot is handed over, and long when it is not. Mutants:
+// each short call counts; a tick that hands over changes nothing; a long call does not count while there are doubts.
+func TestBlocking_ShortCallsAreDoubtedAfterALongOne(t *testing.T) {
+	if seam.Tickless {
+		t.Skip("slots left to short calls are handed over by the keeper's ticks")
+	}
+	e := newPool(t, WithSlots(1), WithMaxSpares(1))
+	e.lastCall.Store(0)
+	queued, ran := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		<-queued
+		Blocking(ctx, func() { <-ran })
+	}))
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(ran) }))
+	close(queued)
+	require.NoError(t, e.Quiesce(context.Background()))
+	require.EqualValues(t, doubtSamples, e.doubts.Load())
+	require.GreaterOrEqual(t, e.lastCall.Load(), int64(shortCall), "the call was long")
+	for i := range doubtSamples {
+		if i == doubtSamples/2 {
+			e.sampled(time.Hour)
+		}
+		e.sampled(shortCall - 1)
+		require.GreaterOrEqual(t, e.lastCall.Load(), int64(shortCall), "short call %d", i)
+	}
+	require.Equal(t, int64(time.Hour), e.lastCall.Load())
+	e.sampled(shortCall - 1)
+	require.Equal(t, int64(shortCall-1), e.lastCall.Load())
+}
+
+// Where nothing moves, and no slot can be lent, ticks become rarer, until something happens. Mutants: the pause stays one tick; what
+// happens does not end it.
+func TestKeeper_TicksBecomeRarerWhileNothingMoves(t *testing.T) {
+	if seam.Tickless {
+		t.Skip("there are no ticks")
+	}
+	e := newPool(t, WithSlots(1), WithMaxSpares(0))
+	started, leave := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(started); <-leave }))
+	<-started
+	require.NoError(t, e.Go(context.Background(), func(context.Context) {}))
+	testkit.Eventually(t, "the ticks become rarer", e.keeper.slow.Load)
+	e.keeper.poke() // as whoever needs a tick does
+	testkit.Eventually(t, "they are as before", func() bool { return !e.keeper.slow.Load() })
+	testkit.Eventually(t, "and become rarer again", e.keeper.slow.Load)
+	close(leave)
+	require.NoError(t, e.Quiesce(context.Background()))
 }

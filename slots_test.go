@@ -202,6 +202,32 @@ func TestSlots_LoansEndByTheThousand(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20))
 }
 
+// A task has come back without a slot, a resize makes one free, and another runner comes to the end of its task: it repays the debt
+// with the free slot, keeps its own, and gives the credit back that nobody needs any more. Mutant: it keeps the
+// credit. That it gives its own slot, and parks, would do no harm but to its deque.
+func TestSlots_AFreeSlotRepaysADebt(t *testing.T) {
+	e := newPool(t, WithSlots(1), WithMaxSpares(1), WithStallDetection(false))
+	in, back, isBack, leave, started, end := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+		Blocking(ctx, func() { close(in); <-back })
+		close(isBack)
+		<-leave
+	}))
+	<-in
+	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(started); <-end }))
+	<-started
+	close(back)
+	<-isBack
+	require.NoError(t, e.Resize(2))
+	close(end)
+	testkit.Eventually(t, "the debt is repaid", func() bool { return e.word.Load()&debt == 0 && e.Stats().Parked == 1 })
+	require.True(t, e.credits.TryAcquire(1), "nobody is beyond the slots")
+	e.credits.Release(1)
+	close(leave)
+	require.NoError(t, e.Quiesce(context.Background()))
+	require.NoError(t, settled(e, patience))
+}
+
 // Whatever is queued anywhere is started within a bounded number of picks by others (P6). The tests count later tasks
 // that were started first.
 
@@ -309,4 +335,37 @@ func TestSteal_ALentSlotBeginsBehindItsLender(t *testing.T) {
 	e.word.Add(^uint64(oneSearching - 1))
 	r.release()
 	lender.release()
+}
+
+// A retired slot goes when its task ends, and leaves no credit behind: its runner never had one (B5). Mutants: a credit comes back
+// for each slot that goes, or for none, loans included; a retired slot becomes free.
+func TestSlots_ARetiredSlotGoes(t *testing.T) {
+	e := newPool(t, WithSlots(3), WithMaxSpares(1), WithStallDetection(false))
+	for range 3 {
+		var started sync.WaitGroup
+		started.Add(3)
+		leave := make(chan struct{})
+		for range 3 {
+			require.NoError(t, e.Go(context.Background(), func(context.Context) { started.Done(); <-leave }))
+		}
+		started.Wait()
+		require.NoError(t, e.Resize(1))
+		close(leave)
+		require.NoError(t, settled(e, patience)) // slots, runners, credits
+		require.Len(t, *e.slots.Load(), 1)
+		require.NoError(t, e.Resize(3))
+	}
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	for _, c := range []struct {
+		s      *slot
+		credit bool
+	}{{&slot{loan: &loan{lender: newRunner(e)}}, true}, {&slot{}, false}} {
+		before := slices.Collect(e.slots.Load().all())
+		c.s.retire.Store(!c.credit)
+		e.setSlots(append(slices.Clone(before), c.s))
+		require.Equal(t, c.credit, e.giveBack(c.s), "a loan has one")
+		require.Equal(t, before, slices.Collect(e.slots.Load().all()))
+	}
+	e.idle.lent = 0
 }

@@ -275,3 +275,44 @@ func TestPromise08_EndsFromWithinATaskInDisguise(t *testing.T) {
 	require.NoError(t, await(t, "the handler", handled))
 	executor.OnThread(context.Background(), func() { _ = e.Close() }) // outside of tasks
 }
+
+func nestedOuter(ctx context.Context, e *executor.Executor, in chan<- struct{}, until <-chan struct{}) (int, error) {
+	f, err := executor.Submit(ctx, e, func(ctx context.Context) (int, error) { return nestedMiddle(ctx, e, in, until) })
+	if err != nil {
+		return 0, err
+	}
+	return f.Wait(ctx)
+}
+
+func nestedMiddle(ctx context.Context, e *executor.Executor, in chan<- struct{}, until <-chan struct{}) (int, error) {
+	f, err := executor.Submit(ctx, e, func(context.Context) (int, error) { return nestedInner(in, until) })
+	if err != nil {
+		return 0, err
+	}
+	return f.Wait(ctx)
+}
+
+func nestedInner(in chan<- struct{}, until <-chan struct{}) (int, error) {
+	blockUnmarked(in, until)
+	return 1, nil
+}
+
+// Tasks that run in place on top of one that waits for them are told in the order in which they began, and only the first one's
+// age is known. Mutants: the innermost comes first; all have the first one's age.
+func TestPromise08_TasksInPlaceAreToldOldestFirst(t *testing.T) {
+	e := bare(t, 1)
+	g, in := newGate(t), make(chan struct{})
+	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) { return nestedOuter(ctx, e, in, g.Opened()) })
+	require.NoError(t, err)
+	await(t, "the innermost runs", in)
+	_ = unfinished(t, e)
+	u := unfinished(t, e) // by now they have an age
+	require.Len(t, u.Running, 3)
+	require.Positive(t, u.Running[0].Age)
+	for i, in := range []string{"TestPromise08_TasksInPlace", "nestedOuter", "nestedMiddle"} {
+		require.Contains(t, u.Running[i].Func, in)
+		require.True(t, i == 0 || u.Running[i].Age == 0, "%+v", u.Running)
+	}
+	g.Open()
+	require.NoError(t, result(t, f))
+}

@@ -697,27 +697,3 @@ func TestBlocking_ABurstLeavesNothingBehind(t *testing.T) {
 		require.Zero(t, e.Stats().Uncompensated)
 	}
 }
-
-// A call that waits for queued work is short whenever its slot is handed over, and is not when it is left
-// alone for having been short. The bubble's clock moves only while such a call waits for the keeper.
-// Mutant: each short sample counts.
-func TestBlocking_ThatWaitsForQueuedWorkIsNotTakenForShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, err := executor.New(executor.WithSlots(1), executor.WithMaxSpares(8))
-		require.NoError(t, err)
-		start := time.Now()
-		const n = 3000
-		for range n {
-			queued, ran := make(chan struct{}), make(chan struct{})
-			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
-				<-queued
-				executor.Blocking(ctx, func() { <-ran })
-			}))
-			require.NoError(t, e.Go(context.Background(), func(context.Context) { close(ran) }))
-			close(queued)
-			require.NoError(t, e.Quiesce(context.Background()))
-		}
-		require.Less(t, time.Since(start), n*time.Millisecond/3, "it waited for the keeper every time")
-		require.NoError(t, e.Close())
-	})
-}

@@ -23,6 +23,7 @@ const (
 	P1Published              // a task is published, and nobody notified yet
 	P1Looked                 // notify has read the state word, and not acted on it yet
 	P1Token                  // a runner has been chosen, and has no token yet
+	P1Calm                   // the keeper sees no task that waits, and has not stopped watching yet
 	P2Search                 // forced: a runner does not search, as if too many did
 	P2Parks                  // a runner has found nothing, and still has its slot
 	P2Parked                 // a runner has parked, and not looked again yet
