@@ -145,7 +145,7 @@ func NewBulkhead(name string, limit int) (*Bulkhead, error) {
 // Blocking runs fn as the function Blocking does, when less than limit calls are in progress. Otherwise it
 // waits, first come first served and with the task's slot lent; if ctx is done first it returns ctx's
 // error and does not run fn. A nil result means that fn ran. A call inside another one of the same Bulkhead, on the same
-// goroutine, just runs fn: it is part of the call that has begun. So does a task that runs in place there.
+// goroutine or in OnThread, just runs fn: it is part of the call that has begun. So does a task that runs in place there.
 func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 	switch {
 	case b == nil:
@@ -191,19 +191,24 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 type holders struct {
 	mu  sync.Mutex
 	ids map[int64]struct{}
+	n   atomic.Int32 // how many
 }
 
 // have reports whether the calling goroutine, whose runner is r or nil, is in a call of b already.
 func (h *holders) have(r *runner, b *Bulkhead) bool {
-	if r != nil {
-		return slices.Contains(r.stack.within, any(b))
+	if r.orBelow(func(r *runner) bool { return slices.Contains(r.stack.within, any(b)) }) {
+		return true
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.ids) == 0 {
+	if h.n.Load() == 0 {
 		return false
 	}
+	caller := threads.caller()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	_, have := h.ids[goid.ID()]
+	for c := caller; c != nil && !have; c = c.outer {
+		_, have = h.ids[c.id]
+	}
 	return have
 }
 
@@ -224,10 +229,12 @@ func (h *holders) note(r *runner, b *Bulkhead) (forget func()) {
 		h.ids = make(map[int64]struct{})
 	}
 	h.ids[id] = struct{}{}
+	h.n.Store(int32(len(h.ids)))
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(h.ids, id)
+		h.n.Store(int32(len(h.ids)))
 	}
 }
 

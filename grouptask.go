@@ -189,7 +189,7 @@ func (g *Group) Wait() error {
 		return err
 	}
 	r := g.e.own(caller)
-	if r.inGroup(g) {
+	if caller.orBelow(func(r *runner) bool { return r.inGroup(g) }) {
 		return ErrSelfWait
 	}
 	if sched.On() {

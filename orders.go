@@ -165,16 +165,16 @@ func (s *strand) ready() bool {
 	return s.state == strandReady
 }
 
-// drains reports whether a task of the strand that is tells is on r's stack. r is nil outside of tasks.
+// drains reports whether a task of the strand that is tells is on r's stack, or waits for the caller. r is nil outside of tasks.
 func (r *runner) drains(is func(*strand) bool) bool {
-	for ; r != nil; r = r.below {
+	return r.orBelow(func(r *runner) bool {
 		for s := r.strand.Load(); s != nil; s = s.below.Load() {
 			if is(s.strand()) {
 				return true
 			}
 		}
-	}
-	return false
+		return false
+	})
 }
 
 // awaits is runner.await for a task of a strand, which runs in its turn and not in place. Only where nobody else could

@@ -323,7 +323,8 @@ func Lock(ctx context.Context, l sync.Locker) {
 // for it with the task's slot lent. It is for code that changes its thread: C libraries with
 // thread-local state, namespaces, signal masks, priorities; and for code that needs LockOSThread more
 // than once. Inside fn, calls of this package count as coming from outside of the task: submitting to the
-// same executor and waiting there needs a spare (WithMaxSpares). A panic in fn comes back as a panic with a *PanicError, a Goexit as a Goexit. Cost: a new thread, some 20 us.
+// same executor and waiting there needs a spare (WithMaxSpares). Waiting for the task's own Future, Group, Serial or key is ErrSelfWait
+// there too. A panic in fn comes back as a panic with a *PanicError, a Goexit as a Goexit. Cost: a new thread, some 20 us.
 func OnThread(ctx context.Context, fn func()) {
 	if ctx == nil {
 		panic(errNilContext)
@@ -335,16 +336,13 @@ func OnThread(ctx context.Context, fn func()) {
 		returned bool
 		failed   *PanicError
 		done     = make(chan struct{})
-		inside   = threads.executor()
+		caller   = &threadCaller{r: currentRunner(ctx), id: goid.ID(), outer: threads.caller()}
 	)
-	if r := currentRunner(ctx); r != nil {
-		inside = r.e
-	}
 	Blocking(ctx, func() {
 		go func() {
 			runtime.LockOSThread() // and never unlocked: the runtime ends the thread with the goroutine
 			defer close(done)
-			defer threads.enter(inside)()
+			defer threads.enter(caller)()
 			defer func() {
 				if !returned {
 					if value := recover(); value != nil {
@@ -365,20 +363,24 @@ func OnThread(ctx context.Context, fn func()) {
 	}
 }
 
-// threads knows which goroutines are in OnThread inside a task of which executor.
+// threads knows which goroutines are in OnThread, and who waits for them there.
 var threads threadTable
 
 type threadTable struct {
 	mu sync.RWMutex
-	of map[int64]*Executor // by goroutine
-	n  atomic.Int32        // how many: as a rule there are none
+	of map[int64]*threadCaller // by goroutine
+	n  atomic.Int32            // how many: as a rule there are none
 }
 
-// enter notes the calling goroutine, until leave is called. e may be nil.
-func (t *threadTable) enter(e *Executor) (leave func()) {
-	if e == nil {
-		return func() {}
-	}
+// threadCaller is a goroutine that called OnThread. It waits, so what is its runner's own may be read meanwhile.
+type threadCaller struct {
+	r     *runner       // that it is, or nil
+	id    int64         // its number
+	outer *threadCaller // who waits for it in OnThread, or nil
+}
+
+// enter notes the calling goroutine, until leave is called.
+func (t *threadTable) enter(caller *threadCaller) (leave func()) {
 	id := goid.ID()
 	set := func(change func()) {
 		t.mu.Lock()
@@ -388,19 +390,47 @@ func (t *threadTable) enter(e *Executor) (leave func()) {
 	}
 	set(func() {
 		if t.of == nil {
-			t.of = make(map[int64]*Executor)
+			t.of = make(map[int64]*threadCaller)
 		}
-		t.of[id] = e
+		t.of[id] = caller
 	})
 	return func() { set(func() { delete(t.of, id) }) }
 }
 
-// executor returns the executor whose task waits for the calling goroutine in OnThread, or nil.
-func (t *threadTable) executor() *Executor {
+// caller returns who waits for the calling goroutine in OnThread, or nil.
+func (t *threadTable) caller() *threadCaller {
 	if t.n.Load() == 0 {
 		return nil
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.of[goid.ID()]
+}
+
+// executor returns the executor whose task waits for the calling goroutine in OnThread, or nil.
+func (t *threadTable) executor() *Executor {
+	for c := t.caller(); c != nil; c = c.outer {
+		if c.r != nil {
+			return c.r.e
+		}
+	}
+	return nil
+}
+
+// orBelow reports whether is holds for r, for a runner below it, whose task called Do, or for one whose task waits for the
+// calling goroutine in OnThread. r is the calling goroutine's, or nil.
+func (r *runner) orBelow(is func(*runner) bool) bool {
+	for ; r != nil; r = r.below {
+		if is(r) {
+			return true
+		}
+	}
+	for c := threads.caller(); c != nil; c = c.outer {
+		for r := c.r; r != nil; r = r.below {
+			if is(r) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -62,3 +62,95 @@ func TestOnThread_CallsInsideCountAsFromOutside(t *testing.T) {
 		quiet(t, e)
 	}
 }
+
+// Whoever waits for a task on a goroutine that this task waits for, gets an error: in OnThread, in a Do of another executor, and in
+// both. A Bulkhead that such a task is in already serves there too. Mutants: only the goroutine's own runner is asked, or not what is below a
+// guest; who is no task is not known behind OnThread.
+func TestPromise04_WaitingForOneselfBehindOnThreadAndDo(t *testing.T) {
+	other := spared(t, 1, 1)
+	onThread := func(ctx context.Context, fn func(context.Context)) {
+		executor.OnThread(ctx, func() { fn(ctx) })
+	}
+	do := func(ctx context.Context, fn func(context.Context)) {
+		require.NoError(t, other.Do(ctx, func(ctx context.Context) error { fn(ctx); return nil }))
+	}
+	for name, behind := range map[string]func(context.Context, func(context.Context)){
+		"OnThread": onThread,
+		"Do":       do,
+		"both": func(ctx context.Context, fn func(context.Context)) {
+			onThread(ctx, func(ctx context.Context) { do(ctx, func(ctx context.Context) { onThread(ctx, fn) }) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := spared(t, 1, 2)
+			serial, keyed := executor.NewSerial(e), executor.NewKeyed[int](e)
+			one := func(context.Context) (int, error) { return 1, nil }
+			bulkhead, err := executor.NewBulkhead("behind", 1)
+			require.NoError(t, err)
+			self := make(chan *executor.Future[int], 1)
+			f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+				me := <-self
+				behind(ctx, func(ctx context.Context) {
+					for _, ctx := range []context.Context{ctx, context.Background()} {
+						if _, err := me.Wait(ctx); !errors.Is(err, executor.ErrSelfWait) {
+							t.Errorf("Future: %v", err)
+						}
+					}
+				})
+				return 1, nil
+			})
+			require.NoError(t, err)
+			self <- f
+			within(t, "the future's task ends", func() { require.NoError(t, result(t, f)) })
+
+			g := e.NewGroup(context.Background())
+			g.Go(func(ctx context.Context) error {
+				behind(ctx, func(context.Context) {
+					if err := g.Wait(); !errors.Is(err, executor.ErrSelfWait) {
+						t.Errorf("Group: %v", err)
+					}
+				})
+				return nil
+			})
+			within(t, "the group ends", func() { require.NoError(t, g.Wait()) })
+
+			selfish := func(ctx context.Context) error {
+				behind(ctx, func(ctx context.Context) {
+					if err := serial.Do(ctx, func(context.Context) error { return nil }); !errors.Is(err, executor.ErrSelfWait) {
+						t.Errorf("Serial.Do: %v", err)
+					}
+					next, err := executor.SubmitOn(ctx, serial, one)
+					if err == nil {
+						_, err = next.Wait(ctx)
+					}
+					if !errors.Is(err, executor.ErrSelfWait) {
+						t.Errorf("SubmitOn: %v", err)
+					}
+					if err := keyed.Do(ctx, 1, func(context.Context) error { return nil }); err != nil {
+						t.Errorf("Keyed: %v", err)
+					}
+				})
+				return nil
+			}
+			within(t, "the Serial's task ends", func() { require.NoError(t, serial.Do(context.Background(), selfish)) })
+
+			nested := func(ctx context.Context) error {
+				ran := false
+				err := bulkhead.Blocking(ctx, func() {
+					behind(ctx, func(ctx context.Context) {
+						if err := bulkhead.Blocking(ctx, func() { ran = true }); err != nil {
+							t.Errorf("Bulkhead: %v", err)
+						}
+					})
+				})
+				require.True(t, ran)
+				return err
+			}
+			within(t, "the bulkhead serves", func() {
+				require.NoError(t, inTask(t, e, nested))
+				require.NoError(t, nested(context.Background()))
+			})
+			quiet(t, e)
+		})
+	}
+}
