@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -249,9 +250,10 @@ func TestChaos_AnOwnerFillsItsDequeAroundAThief(t *testing.T) {
 func TestChaos_ASlotLeavesWhileTheOthersWait(t *testing.T) {
 	defer chaos.Refuse()()
 	program := []byte{
-		0x14, 0xd4, 0xd9, 0x2f, 0x8e, 0xbd, 0x8, 0x49, 0x41, 0xf4, 0xb1, 0x28, 0x90, 0xd6, 0x62, 0x41, 0x1d, 0xa0, 0x76, 0x5b, 0x24, 0x7a, 0x3a,
-		0x55, 0xbf, 0x7d, 0x65, 0x8d, 0xcf, 0x7, 0xd8, 0xdd, 0xec, 0xee, 0x91, 0x26, 0xe3, 0x3a, 0x1e, 0x8, 0x80, 0x9, 0x61, 0xa7, 0xf6, 0x8b, 0xf3,
-		0xfc, 0x34, 0xc8, 0x8c, 0xfd, 0xbe, 0x9, 0x51, 0xf5, 0xed, 0x6c, 0x69, 0xf4, 0x9b, 0x37, 0xaa, 0xd7, 0xc6, 0x6c, 0x78, 0xd7,
+		0x14, 0xd4, 0xd9, 0x2f, 0x7, 0xbd, 0x8, 0x49, 0xb, 0xf4, 0xf, 0x28, 0x9, 0xd6, 0x11, 0x41, 0x2, 0xa0, 0xa, 0x5b, 0x9, 0x7a, 0x4,
+		0x55, 0x2, 0x7d, 0x14, 0x8d, 0x12, 0x7, 0x0, 0x5, 0xec, 0x16, 0x91, 0xb, 0xe3, 0x4, 0x1e, 0x8, 0x80, 0x9, 0x61, 0x5, 0xf6, 0x4,
+		0xf3, 0x9, 0x34, 0xb, 0x8c, 0xa, 0xbe, 0x9, 0x51, 0x2, 0xed, 0x0, 0x18, 0xf4, 0x14, 0x37, 0x8, 0xd7, 0x9, 0x6c, 0xc, 0xd7, 0x0,
+		0x0, 0x0, 0x0, 0x0,
 	}
 	for range 3000 {
 		require.Empty(t, runTree(program))
@@ -339,4 +341,61 @@ func TestChaos_ATaskOfAGroupComesWithTheFirstError(t *testing.T) {
 	h.release()
 	testkit.Await(t, "it happens", added)
 	require.EqualValues(t, 1, e.Stats().Canceled)
+}
+
+// A task that has no slot drains a Serial up to what it waits for, and blocks. Another one, which has the only slot, waits for what
+// comes next: it saw that somebody drains. The entry of the Serial is queued all the time, and nobody is left to take it. Found by
+// TestChaos_Programs.
+//
+// Mutant: the end of a drain tells nobody if the entry is queued.
+func TestChaos_ADrainEndsWhileAnotherWaits(t *testing.T) {
+	e := endedLater(t, WithSlots(1), WithMaxSpares(1))
+	s, bg := NewSerial(e), context.Background()
+	var gate, at [3]chan struct{}
+	for i := range gate {
+		gate[i], at[i] = make(chan struct{}), make(chan struct{})
+	}
+	var first, second *Future[int]
+	ran, ended := make(chan struct{}), make(chan struct{}, 2)
+	require.NoError(t, e.Go(bg, func(ctx context.Context) {
+		Blocking(ctx, func() { close(at[0]); <-gate[0] })
+		_, _ = first.Wait(ctx)
+		Blocking(ctx, func() { <-ran })
+		ended <- struct{}{}
+	}))
+	testkit.Await(t, "a task blocks", at[0])
+	var holder atomic.Pointer[runner]
+	require.NoError(t, e.Go(bg, func(ctx context.Context) {
+		holder.Store(currentRunner(ctx))
+		close(at[1])
+		<-gate[1]
+		_, _ = second.Wait(ctx)
+		ended <- struct{}{}
+	}))
+	testkit.Await(t, "another has its slot", at[1])
+	var err error
+	first, err = SubmitOn(bg, s, func(context.Context) (int, error) { close(at[2]); <-gate[2]; return 1, nil })
+	require.NoError(t, err)
+	second, err = SubmitOn(bg, s, func(context.Context) (int, error) { close(ran); return 2, nil })
+	require.NoError(t, err)
+	h := hold(t, chaos.W1Waits, func() bool { return currentRunner(bg) == holder.Load() })
+	close(gate[0])
+	testkit.Eventually(t, "the first one waits", func() bool {
+		b := e.orders().(*orderBooks)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.waits) == 1
+	})
+	close(gate[1])
+	h.await()
+	testkit.Await(t, "the first one drains", at[2])
+	h.release()
+	testkit.Eventually(t, "the other one waits", func() bool {
+		return strings.Contains(stackOf(holder.Load().goid.Load()), "[select")
+	})
+	e.notify() // a submitter has looked in vain for a slot to take
+	require.Zero(t, e.word.Load()&lent)
+	close(gate[2])
+	testkit.Await(t, "both end", ended)
+	testkit.Await(t, "both end", ended)
 }

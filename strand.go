@@ -284,12 +284,16 @@ func (s *strand) rest() {
 	h.mu.Lock()
 	s.state = strandAsleep
 	launch := s.wants()
-	if s.state == strandAsleep {
+	ready := s.state == strandReady
+	if !ready {
 		s.sleep()
 	}
 	h.mu.Unlock()
-	if launch {
+	switch {
+	case launch:
 		s.launch(nil)
+	case ready && h.e.denied.Load(): // its entry is queued, but perhaps nobody is left to take it but those who wait (W1)
+		h.room.books.relieve()
 	}
 }
 
