@@ -67,7 +67,7 @@ func runTree(data []byte) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	if x.e = e; conf.overflow {
+	if x.on(e); conf.overflow {
 		NearOverflow(e)
 	}
 	for range conf.drivers {
@@ -90,7 +90,7 @@ func describe(program []command, indent string) string {
 
 var stepNames = [steps]string{"return", "Go", "TryGo", "Submit", "Submit and Wait", "Fork", "Fork and Join", "Fork, no Join", "Fork, Join elsewhere",
 	"Group", "Group.Go", "ForEach", "For", "Blocking", "OnThread", "Bulkhead", "Yield", "Checkpoint", "pause", "panic", "Goexit", "cancel", "Resize",
-	"leak", "misuse", "Stats"}
+	"leak", "misuse", "Stats", "Do", "Serial", "Keyed", "timer", "Do of another executor"}
 
 func (k stepKind) String() string { return stepNames[k] }
 
@@ -126,10 +126,23 @@ func (x *tree) end() {
 	}
 }
 
+// endOther ends the other executor, which has nothing to do any more.
+func (x *tree) endOther() {
+	other := x.pool.Load()
+	if other == nil {
+		return
+	}
+	if err := settled(other, patience/3); err != nil {
+		x.check(false, "the other executor: %v", err)
+	}
+	x.check(other.Close() == nil, "Close of the other executor")
+}
+
 // verdict compares how the tasks ended with how they may, and with what the executor counted.
 func (x *tree) verdict() []string {
 	var returned, abnormal, handled int64
 	closed := x.conf.end == endClose || x.conf.end == endExpired
+	x.endOther()
 	for _, f := range x.fates {
 		started, good, panicked, goexited := f.started.Load(), f.returned.Load(), f.panicked.Load(), f.goexited.Load()
 		x.check(started <= 1, "%s %d was started %d times", f.kind, f.id, started)
@@ -143,7 +156,7 @@ func (x *tree) verdict() []string {
 			returned += int64(good)
 			abnormal += int64(panicked + goexited)
 		}
-		if f.kind == "bare" {
+		if f.kind == "bare" || f.kind == "timer" {
 			handled += int64(panicked)
 		}
 	}
@@ -151,7 +164,7 @@ func (x *tree) verdict() []string {
 		return x.wrong
 	}
 	x.check(x.handled.Load() == handled, "the handler saw %d panics of %d", x.handled.Load(), handled)
-	if s := x.e.Stats(); uses(x.program, stepFor) { // which has children of its own
+	if s := x.e.Stats(); uses(x.program, stepFor) || uses(x.program, stepTimer) { // which have tasks of their own
 		x.check(int64(s.Completed) >= returned && int64(s.Panicked) >= abnormal, "%d tasks returned, %d did not: %+v", returned, abnormal, s)
 	} else {
 		x.check(int64(s.Completed) == returned && int64(s.Panicked) == abnormal, "%d tasks returned, %d did not: %+v", returned, abnormal, s)

@@ -26,6 +26,11 @@ type tree struct {
 
 	outside crowd // goroutines of the tree that are not runners
 
+	serial *Serial
+	keyed  *Keyed[int]
+	other  func() *Executor         // another executor, made when it is used
+	pool   atomic.Pointer[Executor] // that, or nil
+
 	mu      sync.Mutex
 	fates   []*fate
 	handled atomic.Int64 // panics that the handler saw
@@ -124,6 +129,10 @@ const (
 	stepMisuse
 	stepStats
 	stepDo
+	stepSerial
+	stepKeyed
+	stepTimer
+	stepOther // a Do of another executor
 	steps
 )
 
@@ -141,6 +150,19 @@ func newTree(data []byte) *tree {
 	x.conf, x.program = parseTree(data)
 	x.outside.empty.L = &x.outside.mu
 	return x
+}
+
+// on sets the executor.
+func (x *tree) on(e *Executor) {
+	x.e, x.serial, x.keyed = e, NewSerial(e), NewKeyed[int](e)
+	x.other = sync.OnceValue(func() *Executor {
+		other, err := New(WithName("other"), WithSlots(1+x.conf.slots%2), WithKeepAlive(x.conf.keepAlive))
+		if err != nil {
+			panic(err)
+		}
+		x.pool.Store(other)
+		return other
+	})
 }
 
 // parseTree makes a configuration and a program from bytes. Any bytes will do.
@@ -195,8 +217,10 @@ type fate struct {
 }
 
 // mustRun reports whether the task runs for sure, once accepted, on an executor that is not closed. Tasks of groups
-// are dropped at the first error.
-func (f *fate) mustRun() bool { return f.kind == "fork" || f.kind != "group" && !f.mayCancel.Load() }
+// are dropped at the first error, and timers do not fire once the end has begun.
+func (f *fate) mustRun() bool {
+	return f.kind == "fork" || f.kind != "group" && f.kind != "timer" && !f.mayCancel.Load()
+}
 
 // boom is what tasks panic with.
 type boom struct{ id int }
@@ -208,6 +232,8 @@ type where struct {
 	inTask  bool   // a runner of the executor
 	patient bool   // may wait for tasks and for room
 	doomed  bool   // the context may be done
+	ordered bool   // a task of a Serial or a key is above, which must not wait for another one: that might wait in a circle
+	below   bool   // a task of the executor is below the Do of another one
 	group   *Group // whose task this is
 }
 
@@ -328,14 +354,27 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 			x.run(ctx, self, w, s.body)
 		})
 	case stepDo:
-		if w.inTask { // part of the task
+		if w.inTask || w.below { // part of the task
+			in := w
+			in.inTask, in.patient, in.below = true, true, false
 			_ = e.Do(vary(ctx, s.arg), func(ctx context.Context) error {
-				x.run(ctx, self, w, s.body)
+				x.run(ctx, self, in, s.body)
 				return nil
 			})
 		}
+	case stepSerial, stepKeyed:
+		x.inOrder(ctx, w, child, s)
+	case stepTimer:
+		x.timer(child, s)
+	case stepOther:
+		in := where{doomed: w.doomed, ordered: w.ordered, below: w.inTask || w.below}
+		_ = x.other().Do(vary(ctx, s.arg), func(ctx context.Context) error {
+			pause(s.arg)
+			x.run(ctx, self, in, calm(s.body))
+			return nil
+		})
 	case stepOnThread:
-		OnThread(vary(ctx, s.arg), func() { x.run(ctx, self, where{doomed: w.doomed}, calm(s.body)) })
+		OnThread(vary(ctx, s.arg), func() { x.run(ctx, self, where{doomed: w.doomed, ordered: w.ordered}, calm(s.body)) })
 	case stepBulkhead:
 		_ = treeBulkhead.Blocking(vary(ctx, s.arg), func() { pause(s.arg) })
 	case stepYield:
@@ -354,10 +393,14 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 	case stepGoexit:
 		runtime.Goexit()
 	case stepResize:
-		_ = e.Resize(1 + s.arg%4)
+		if s.arg&64 != 0 {
+			_ = x.other().Resize(1 + s.arg%4)
+		} else {
+			_ = e.Resize(1 + s.arg%4)
+		}
 	case stepLeak:
 		x.outside.Go(func() {
-			x.run(ctx, self, where{patient: true, doomed: w.doomed}, s.body)
+			x.run(ctx, self, where{patient: true, doomed: w.doomed, ordered: w.ordered}, s.body)
 		})
 	case stepMisuse:
 		if w.inTask {
@@ -372,11 +415,11 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 	return nil
 }
 
-// calm leaves out what could wait: inside OnThread calls come from outside, and a task with a full queue and no
-// spare would wait for itself.
+// calm leaves out what could wait: inside OnThread, and in a Do of another executor, calls come from outside, and a task with a
+// full queue and no spare would wait for itself. A Do of the first executor is part of the task again.
 func calm(body []command) []command {
 	return slices.DeleteFunc(slices.Clone(body), func(s command) bool {
-		return !slices.Contains(leaves, s.kind) && s.kind != stepTryGo && s.kind != stepLeak
+		return !slices.Contains(leaves, s.kind) && s.kind != stepTryGo && s.kind != stepLeak && s.kind != stepDo
 	})
 }
 
@@ -396,194 +439,6 @@ func pause(arg int) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
-}
-
-func (x *tree) accepted(f *fate, err error) {
-	f.accepted.Store(err == nil)
-	known := err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrQueueFull) || errors.Is(err, context.Canceled)
-	x.check(known, "a task is refused with %v", err)
-	x.check(err == nil || f.started.Load() == 0, "a refused task was started")
-}
-
-// submit starts a future. Some wait for it, with a context that may be done; some are canceled.
-func (x *tree) submit(ctx context.Context, w, child where, s command) {
-	f := x.task("future", w)
-	if f == nil {
-		return
-	}
-	parent := vary(ctx, s.arg)
-	if s.kind == stepCancel {
-		var cancel context.CancelFunc
-		parent, cancel = context.WithCancel(parent)
-		defer cancel()
-		f.mayCancel.Store(true)
-		child.doomed = true
-		if s.arg&2 != 0 {
-			cancel()
-		}
-	}
-	submit := TrySubmit[int]
-	if w.patient {
-		submit = Submit[int]
-	}
-	fut, err := submit(parent, x.e, func(ctx context.Context) (int, error) {
-		err := x.start(ctx, f, child, s)
-		return f.id, err
-	})
-	x.accepted(f, err)
-	if err != nil {
-		return
-	}
-	f.future = fut
-	if s.arg&4 != 0 {
-		_ = fut.Done()
-	}
-	switch {
-	case s.kind == stepSubmit || !w.patient:
-	case s.arg&8 != 0:
-		done, cancel := context.WithTimeout(vary(ctx, s.arg), 20*time.Microsecond)
-		_, _ = fut.Wait(done)
-		cancel()
-	case s.kind == stepSubmitWait:
-		v, err := fut.Wait(vary(ctx, s.arg>>1))
-		if err == nil {
-			x.check(v == f.id, "future %d is %d", f.id, v)
-		}
-	}
-}
-
-// fork starts a forked child, and joins it now, later, elsewhere or not.
-func (x *tree) fork(ctx context.Context, w, child where, s command) (join func()) {
-	f := x.task("fork", w)
-	if f == nil {
-		return nil
-	}
-	f.accepted.Store(true)
-	f.counted = w.inTask
-	if s.arg&16 != 0 {
-		ctx = context.WithValue(ctx, treeKey{}, 0)
-	}
-	if !w.inTask {
-		child = w
-	}
-	body := func(ctx context.Context) int {
-		_ = x.start(ctx, f, child, s)
-		return f.id
-	}
-	var handle Forked[int]
-	if s.arg&32 != 0 {
-		handle = ForkWith(ctx, func(ctx context.Context, body func(context.Context) int) int { return body(ctx) }, body)
-	} else {
-		handle = Fork(ctx, body)
-	}
-	join = func() {
-		defer func() {
-			value := recover()
-			if value == nil {
-				return
-			}
-			p, ok := value.(*PanicError)
-			x.check(ok, "Join panics with %v", value)
-			if ok {
-				x.checkPanic(f, p)
-			}
-			if s.arg&128 != 0 {
-				panic(value)
-			}
-		}()
-		v := handle.Join(ctx)
-		x.check(v == f.id, "child %d is %d", f.id, v)
-		x.check(f.returned.Load() == 1, "child %d was joined before it returned", f.id)
-		if s.arg&8 != 0 {
-			x.checkTwice(ctx, handle)
-		}
-	}
-	switch s.kind {
-	case stepForkJoin:
-		join()
-		return nil
-	case stepForkLeave:
-		return nil
-	case stepForkPass:
-		x.outside.Go(join)
-		return nil
-	}
-	return join
-}
-
-// checkTwice joins a child again, which must panic.
-func (x *tree) checkTwice(ctx context.Context, handle Forked[int]) {
-	defer func() { x.check(recover() == errJoinTwice, "a second Join does not panic") }()
-	handle.Join(ctx)
-}
-
-func (x *tree) checkPanic(f *fate, p *PanicError) {
-	_, nested := p.Value.(*PanicError)
-	_, ours := p.Value.(boom)
-	x.check(!nested, "a PanicError in a PanicError")
-	x.check(ours && f.panicked.Load() == 1 || errors.Is(p, ErrGoexit) && f.panicked.Load()+f.goexited.Load() == 1,
-		"task %d did not end so: %v", f.id, p.Value)
-}
-
-// group runs tasks as a group, or with ForEach.
-func (x *tree) group(ctx context.Context, w, child where, s command) {
-	if !w.patient {
-		return
-	}
-	child.doomed = true // when one fails, and when Wait returns
-	ctx = vary(ctx, s.arg)
-	var mine []*fate
-	body := func(ctx context.Context, f *fate, in where) error { return x.start(ctx, f, in, s) }
-	var err error
-	if s.kind == stepForEach {
-		err = ForEach(ctx, x.e, func(yield func(*fate) bool) {
-			for range 1 + s.arg&3 {
-				f := x.task("group", w)
-				if f == nil {
-					return
-				}
-				f.accepted.Store(true)
-				mine = append(mine, f)
-				if !yield(f) {
-					return
-				}
-			}
-		}, func(ctx context.Context, f *fate) error { return body(ctx, f, child) })
-	} else {
-		g := x.e.NewGroup(ctx)
-		if s.arg&4 != 0 {
-			g.SetLimit(1 + s.arg&1)
-		}
-		if s.arg&128 != 0 {
-			g.KeepGoing()
-			g.SetBacklog(s.arg >> 3 & 1)
-		}
-		child.group = g
-		for i := range 1 + s.arg&3 {
-			f := x.task("group", w)
-			if f == nil {
-				break
-			}
-			fn := func(ctx context.Context) error { return body(ctx, f, child) }
-			if s.arg&8 == 0 || i == 0 {
-				f.accepted.Store(true)
-				g.Go(fn)
-				mine = append(mine, f)
-			} else if g.TryGo(fn) {
-				f.accepted.Store(true)
-				mine = append(mine, f)
-			}
-		}
-		err = g.Wait()
-	}
-	bad := 0
-	for _, f := range mine {
-		x.check(f.started.Load() == f.returned.Load()+f.panicked.Load()+f.goexited.Load(), "Wait left task %d running", f.id)
-		if f.returned.Load() == 0 || f.err != nil {
-			bad++
-		}
-	}
-	x.check(bad == 0 || err != nil, "%d tasks of a group did not end well, and Wait says nothing", bad)
 }
 
 func (x *tree) check(ok bool, format string, args ...any) {

@@ -96,7 +96,8 @@ func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 		drivers.Go(func() {
 			for start := time.Now(); time.Since(start) < long; {
 				x := newTree(randomProgram(own))
-				x.e, x.shared = e, true
+				x.on(e)
+				x.shared = true
 				x.outside.Go(func() { x.run(context.Background(), &fate{}, outsider, x.program) })
 				x.outside.wait()
 				trees[i] = append(trees[i], x)
