@@ -261,7 +261,8 @@ func (v *validator) sums() {
 	v.check(s.ended() == s.Submitted, "%d tasks were submitted, %d completed, %d panicked, %d were canceled (L1)", s.Submitted, s.Completed, s.Panicked, s.Canceled)
 	if o := v.e.orders(); o != nil {
 		accepted, started, tickets := o.counts()
-		v.check(accepted == started && tickets == 0, "%d tasks of strands were accepted, %d started or canceled, %d entries are queued (Q2)", accepted, started, tickets)
+		queued := tickets != 0 && v.word&ended == 0 // one of a strand without tasks may be left at the end
+		v.check(accepted == started && !queued, "%d tasks of strands were accepted, %d started or canceled, %d entries are queued (Q2)", accepted, started, tickets)
 		v.check(o.waiting() == 0, "%d wait for room in strands", o.waiting())
 	}
 	v.check(s.Failed <= s.Completed, "%d tasks failed, %d completed", s.Failed, s.Completed)

@@ -150,7 +150,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		r.inPlace(func() { f.run(r) })
 		return f.val, f.err
 	}
-	if r.orBelow(func(r *runner) bool { return r.runs(&f.promise) }) {
+	if r.runs(&f.promise) {
 		return zero, ErrSelfWait
 	}
 	f.e.meet(r, "Future.Wait")
@@ -190,9 +190,9 @@ func (p *promise) waitAt(r *runner, ctx context.Context, at *waitPoint, parent <
 	return r.await(p.e, ctx, at.c, parent)
 }
 
-// runs reports whether the task of p is on r's stack.
+// runs reports whether the task of p is on r's stack, or waits for the caller. r is nil outside of tasks.
 func (r *runner) runs(p *promise) bool {
-	return slices.Contains(r.stack.promises, any(p))
+	return r.orBelow(func(r *runner) bool { return slices.Contains(r.stack.promises, any(p)) })
 }
 
 // sharedPoint returns the point that finish closes, making it if need be.

@@ -272,8 +272,22 @@ func (s *strand) help(r *runner, p *promise) {
 	}
 	s.home.mu.Unlock()
 	if drain {
-		r.inPlace(func() { s.work(r, p) })
+		r.inPlace(func() { s.workInPlace(r, p) })
 	}
+}
+
+// workInPlace is work on the stack of a waiter. A Goexit of one of the tasks ends the waiter too, and what is below it on the stack may
+// wait for others before its goroutine is gone: a loop for its halves, which may wait for this strand. So it is let go first.
+func (s *strand) workInPlace(r *runner, p *promise) {
+	below, returned := r.strand.Load(), false
+	defer func() {
+		if !returned {
+			r.strand.Store(below)
+			s.rest()
+		}
+	}()
+	s.work(r, p)
+	returned = true
 }
 
 func (b *orderBooks) canceled(p *promise) { p.strand.(*strand).canceled() }
