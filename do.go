@@ -346,3 +346,21 @@ func unwinding(name string) bool {
 		}
 	}
 }
+
+// orBelow reports whether is holds for r, for a runner below it, whose task called Do, or for one whose task waits for the
+// calling goroutine in OnThread. r is the calling goroutine's, or nil.
+func (r *runner) orBelow(is func(*runner) bool) bool {
+	for ; r != nil; r = r.below {
+		if is(r) {
+			return true
+		}
+	}
+	for c := threads.caller(); c != nil; c = c.outer {
+		for r := c.r; r != nil; r = r.below {
+			if is(r) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -261,3 +261,78 @@ func TestPromise03_EveryShapeFromOutside(t *testing.T) {
 	}
 	quiet(t, e)
 }
+
+// A future whose parent ends before anybody has started it is canceled there and then, for whoever waits with whatever context.
+// Mutant: the waiter does not listen to the parent.
+func TestPromise03_TheEndOfTheParentEndsTheWait(t *testing.T) {
+	for _, c := range callers {
+		t.Run(c.name, func(t *testing.T) {
+			e, other := bare(t, 1), spared(t, 1, 1)
+			stick(t, e, 1)
+			why := errors.New("why")
+			parent, cancel := context.WithCancelCause(context.Background())
+			f, err := executor.Submit(parent, e, one)
+			require.NoError(t, err)
+			waited := make(chan error, 1)
+			go func() {
+				waited <- c.run(t, other, func(context.Context) error {
+					_, err := f.Wait(context.Background())
+					return err
+				})
+			}()
+			cancel(why)
+			require.ErrorIs(t, await(t, "the wait ends", waited), why)
+			require.EqualValues(t, 1, e.Stats().Canceled)
+		})
+	}
+}
+
+// A task that waits inside Blocking runs what it waits for in place, as ordinary work, and is inside again afterwards.
+// Mutant: it stays outside, with its slot, and Blocking lends nothing any more.
+func TestPromise03_AfterATaskInPlaceBlockingGoesOn(t *testing.T) {
+	e := spared(t, 1, 1)
+	ran := make(chan struct{})
+	within(t, "the slot is lent", func() {
+		require.NoError(t, inTask(t, e, func(ctx context.Context) (err error) {
+			executor.Blocking(ctx, func() {
+				var f *executor.Future[int]
+				if f, err = executor.Submit(ctx, e, one); err == nil {
+					_, err = f.Wait(ctx)
+				}
+				_ = e.Go(context.Background(), func(context.Context) { close(ran) })
+				<-ran
+			})
+			return err
+		}))
+	})
+	quiet(t, e)
+}
+
+// A task waits for one of a Serial while another one still runs, which then blocks until that has run: nobody is left to run it
+// but the one that waits. Mutant: relieve does nothing.
+func TestPromise03_AWaiterForASerialIsWokenWhenNobodyElseRuns(t *testing.T) {
+	e := bare(t, 2)
+	s := executor.NewSerial(e)
+	ran, started, block := make(chan struct{}), make(chan struct{}), newGate(t)
+	other, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+		close(started)
+		block.Wait()
+		executor.Blocking(ctx, func() { <-ran })
+		return 1, nil
+	})
+	require.NoError(t, err)
+	await(t, "it runs", started)
+	waits, err := executor.Submit(context.Background(), e, func(ctx context.Context) (int, error) {
+		f, err := executor.SubmitOn(ctx, s, func(context.Context) (int, error) { close(ran); return 1, nil })
+		if err != nil {
+			return 0, err
+		}
+		return f.Wait(ctx)
+	})
+	require.NoError(t, err)
+	eventually(t, "the task waits", func() bool { return e.Stats().Lendable == 1 })
+	block.Open()
+	require.NoError(t, result(t, waits))
+	require.NoError(t, result(t, other))
+	quiet(t, e)
+}
