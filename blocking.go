@@ -76,6 +76,9 @@ func (r *runner) blockFor(fn func()) {
 	if sample, each := r.block.calls%sampleEvery == 1, !r.block.short; sample || each {
 		start := time.Since(epoch)
 		defer func() { r.measured(time.Since(epoch)-start, sample, each) }()
+		if r.hold != nil {
+			defer r.unhold()()
+		}
 	}
 	if p := r.probe.Load(); p != nil {
 		defer p.block()()
@@ -98,7 +101,7 @@ func (r *runner) measured(length time.Duration, sample, each bool) {
 	} else {
 		r.count.blocked.add(uint64(length) * sampleEvery)
 	}
-	r.block.short = length < shortCall
+	r.block.short = length < shortCall && r.hold == nil
 	if sample {
 		r.e.sampled(length)
 	}

@@ -113,11 +113,14 @@ func (q *injector) note() {
 // dismiss ends the wait of those waiters that judge says, with the error it says; nil means that judge
 // has accepted the task. Caller holds mu and wakes the returned waiters after releasing it.
 func (q *injector) dismiss(judge func(*waiter) (bool, error)) *waiter {
-	var first *waiter
-	for w := q.waiters.first; w != nil; {
+	return q.waiters.dismiss(nil, judge)
+}
+
+func (l *waiterList) dismiss(first *waiter, judge func(*waiter) (bool, error)) *waiter {
+	for w := l.first; w != nil; {
 		next := w.next
 		if dismissed, err := judge(w); dismissed {
-			q.waiters.remove(w)
+			l.remove(w)
 			w.err, w.en, w.next = err, entry{}, first
 			first = w
 		}
@@ -144,7 +147,7 @@ type waiter struct {
 	own        bool          // a task of this executor waits: a drain does not refuse it
 	inTask     bool          // some task waits: it must not wait for a queue that stands still
 	listed     bool
-	of         any // at another bound than the queue's: a *groupTask, or an *orderWait of a Serial or Keyed
+	of         any // at another bound than the queue's: a *groupTask, an *orderWait of a Serial or Keyed, or the *spot in a lane
 	prev, next *waiter
 }
 

@@ -98,16 +98,20 @@ func (c *taskContext) end() *link {
 	return l
 }
 
-// Value answers from the parent, but for three questions. Its own key leads back here. The
+// Value answers from the parent, but for four questions. Its own key leads back here. The
 // context package asks for the cancelable context that Done comes from; answering that lets
-// WithCancel and WithTimeout attach to it directly instead of starting a goroutine each. And no task's
-// context has the mark of Detached.
+// WithCancel and WithTimeout attach to it directly instead of starting a goroutine each. No task's
+// context has the mark of Detached, nor a lane for another executor.
 func (c *taskContext) Value(key any) any {
-	switch key.(type) {
+	switch k := key.(type) {
 	case taskContextKey:
 		return c
 	case detachedKey:
 		return nil
+	case laneKey:
+		if k.of != c.r.e { // a lane is one executor's
+			return nil
+		}
 	}
 	if l := c.done.Load(); l != nil && key == cancelKey {
 		return l.ctx // context.Cause has asked for Err before, so it is canceled if the executor stops

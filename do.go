@@ -168,24 +168,15 @@ func (e *Executor) doAsGuest(ctx context.Context, top *runner, fn func(context.C
 
 // slotFor gets a slot for a guest. If it had to wait for one, it returns since when.
 func (e *Executor) slotFor(ctx context.Context, r, top *runner, parent context.Context, wait bool) (since time.Duration, err error) {
-	q := &e.inject
-	q.mu.Lock()
-	err = q.refusal(false)
-	// (H2)
-	if err == nil && q.waiters.len == 0 && q.nobodyWaits() && e.word.Load()&freeMask != 0 {
-		e.idle.mu.Lock()
-		if len(e.idle.free) > 0 {
-			s := e.popFree()
-			e.idle.mu.Unlock()
-			q.note()
-			q.unlock()
-			r.adopt(s)
-			return 0, nil
-		}
-		e.idle.mu.Unlock()
+	var got bool
+	if anyRule.Load() {
+		got, err = e.freeSlotByRule(r, parent)
+	} else {
+		got, err = e.freeSlotFor(r)
 	}
-	q.unlock()
 	switch {
+	case got:
+		return 0, nil
 	case err != nil:
 		return 0, e.rejected(err)
 	case !wait:
@@ -202,6 +193,38 @@ func (e *Executor) slotFor(ctx context.Context, r, top *runner, parent context.C
 		return 0, e.rejected(err)
 	}
 	return since, w.wait()
+}
+
+// freeSlotFor gives a guest a free slot if there is one and nobody waits (H2).
+func (e *Executor) freeSlotFor(r *runner) (got bool, err error) {
+	q := &e.inject
+	q.mu.Lock()
+	err = q.refusal(false)
+	if err == nil && q.waiters.len == 0 && q.nobodyWaits() && e.word.Load()&freeMask != 0 {
+		e.idle.mu.Lock()
+		if len(e.idle.free) > 0 {
+			s := e.popFree()
+			e.idle.mu.Unlock()
+			q.note()
+			q.unlock()
+			r.adopt(s)
+			return true, nil
+		}
+		e.idle.mu.Unlock()
+	}
+	q.unlock()
+	return false, err
+}
+
+// freeSlotByRule is freeSlotFor where lanes may have a say.
+func (e *Executor) freeSlotByRule(r *runner, parent context.Context) (got bool, err error) {
+	if e.inject.lanes != nil {
+		return e.inject.lanes.guest(r, parent)
+	}
+	if err := e.checkLane(parent); err != nil {
+		return false, err
+	}
+	return e.freeSlotFor(r)
 }
 
 // host runs fn on the calling goroutine, which is the guest r from now until it returns.
@@ -242,6 +265,9 @@ func (r *runner) host(id int64, top *runner, parent context.Context, fn func(con
 
 // depart ends the time of a guest: it lets go of its children and of its slot, and of all that fn has left.
 func (r *runner) depart(returned bool, err error) {
+	if r.hold != nil {
+		r.hold.end(r)
+	}
 	if r.hasChildren() {
 		r.endChildren(0)
 	}
@@ -282,15 +308,21 @@ func (r *runner) vacate() {
 		e.inject.empty(&s.deque)
 	} else {
 		for s.len() == 0 && e.inject.filled.Load() {
-			next := e.takeSeat()
+			next, h := e.takeSeat()
 			if next == nil {
 				break
 			}
 			if next.claim(seatGranted) {
+				if h != nil {
+					h.start(next.r)
+				}
 				next.r.token <- s
 				return
 			}
 			e.inject.dead.Add(-1)
+			if h != nil {
+				h.end(r)
+			}
 		}
 		if s.len() > 0 || e.inject.filled.Load() {
 			e.staff(s, false)

@@ -103,6 +103,11 @@ func New(opts ...Option) (*Executor, error) {
 	e.slots.Store(&slotList{})
 	e.sizer.reader, e.sizer.bootstrap = cfg.reader(), cfg.bootstrap
 	e.setSize(cfg.slots, "WithSlots")
+	if err := cfg.checkReserved(e.slotCount()); err != nil {
+		e.sizer.reader.Close()
+		names.give(e.name)
+		return nil, err
+	}
 	e.inject.limit = cfg.queueLimit
 	if cfg.queueLimit == 0 {
 		e.inject.limit = 1024 * e.slotCount()
@@ -110,8 +115,13 @@ func New(opts ...Option) (*Executor, error) {
 	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
 	e.idle.until = cfg.sampling
 	e.inject.due.Store(cfg.sampling > 0)
-	if cfg.queueDelay != nil {
+	switch { // before anybody can submit
+	case cfg.lanes != nil:
+		e.inject.lanes = cfg.lanes(e)
+		anyRule.Store(true)
+	case cfg.queueDelay != nil:
 		e.inject.delay = cfg.queueDelay()
+		anyRule.Store(true)
 	}
 	e.ledger = ledgerOf(cfg.meters)
 	e.sampler.register(e.ledger.in, executorName(e.name))

@@ -235,10 +235,31 @@ func (v *validator) injector() {
 	v.check(q.dead.Load() == 0, "%d entries count as dead", q.dead.Load())
 	v.check(q.waiters.first == nil && q.waiters.last == nil && q.waiters.len == 0 && q.waiters.inTask == 0,
 		"%d submitters wait, %d of them tasks", q.waiters.len, q.waiters.inTask)
+	v.check(q.beside == 0, "%d queues beside have entries (N6)", q.beside)
+	if l, ok := q.lanes.(*lanes); ok {
+		v.lanes(l)
+	}
 	o := q.recent.Load()
 	v.check(o == nil || sameContext(o.parent, context.Background()), "the injector holds the context of a task")
 	v.fifo(&q.queue)
 	v.fifo(&q.returned)
+}
+
+// lanes checks that nothing waits in lanes, and nothing counts as running there (N5, N7).
+func (v *validator) lanes(l *lanes) {
+	for i, q := range l.all {
+		c := l.rule.Classes[i]
+		v.check(q.used == 0 && q.seats == 0 && q.queue.len == 0 && c.Queued == 0, "%d places are taken in lane %q by %d entries, counted as %d (N7)", q.used, q.name, q.queue.len, c.Queued)
+		v.check(c.Running == 0, "%d tasks of lane %q count as running (N5)", c.Running, q.name)
+		v.check(q.waiters.len == 0 && q.waiters.inTask == 0, "%d wait for room in lane %q", q.waiters.len, q.name)
+		if q.fair != nil {
+			v.check(q.fair.Len() == 0, "%d entries of tenants are left in lane %q", q.fair.Len(), q.name)
+		} else {
+			v.fifo(&q.queue)
+		}
+	}
+	p := l.recent.Load()
+	v.check(p == nil || sameContext(p.parent, context.Background()), "the lanes hold the context of a task")
 }
 
 // fifo checks the chunks of an empty queue.

@@ -128,7 +128,7 @@ func (g *Group) claimNewest(rd *round) *groupTask {
 func (g *Group) settle(r *runner, t *groupTask, err error) {
 	for next := g.end(t, err); next != nil; next = g.end(next, ErrClosed) {
 		rd := next.round // it may have ended before it is announced
-		if g.e.requeue(r, entry{of: &next.origin}) {
+		if g.e.requeue(r, entry{of: &next.origin}, g.spot(rd)) {
 			g.announce(rd, next)
 			return
 		}
@@ -136,6 +136,16 @@ func (g *Group) settle(r *runner, t *groupTask, err error) {
 		g.e.outside.cancel(ErrClosed)
 	}
 	g.e.checkQuiet()
+}
+
+// spot returns the lane in which tasks of a group wait that was made outside of tasks of the executor, if there are lanes.
+func (g *Group) spot(rd *round) *spot {
+	l := g.e.inject.lanes
+	if tc, ok := g.home.(*taskContext); l == nil || ok && tc.r.e == g.e {
+		return nil
+	}
+	at, _ := l.spot(rd.ctx) // it is known: there is a task of the group
+	return at
 }
 
 // end takes a task off the books and returns the one that gets its permit.

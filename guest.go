@@ -55,11 +55,16 @@ func (w *seat) wait() error {
 // execute hands the slot of r to the guest. r parks: it is listed before the slot is gone, so that it is never a
 // runner beyond the slots without a credit (B5), and nobody starts a new one for it.
 func (w *seat) execute(r *runner) {
-	e := r.e
 	if !w.claim(seatGranted) {
-		e.inject.dead.Add(-1)
+		r.e.inject.dead.Add(-1)
 		return
 	}
+	w.hand(r)
+}
+
+// hand hands the slot of r to the guest, whose seat has been claimed for it.
+func (w *seat) hand(r *runner) {
+	e := r.e
 	r.forget()
 	r.count.parks.inc()
 	e.idle.mu.Lock()
@@ -86,12 +91,21 @@ func (w *seat) left(*runner) {}
 
 // takeSeat takes the oldest entry of the injector if that is a guest's, and nothing that is served in turns with it
 // waits (P6).
-func (e *Executor) takeSeat() *seat {
+func (e *Executor) takeSeat() (*seat, holding) {
 	q := &e.inject
 	q.mu.Lock()
+	if q.lanes != nil && q.queue.len+q.returned.len == 0 && !q.resumeDue() {
+		w, h, granted := q.lanes.takeSeat()
+		q.unlock()
+		wakeAll(granted)
+		if granted != nil {
+			e.notify()
+		}
+		return w, h
+	}
 	if q.seats == 0 || q.queue.len == 0 || q.returned.len > 0 || q.yields.due(q.popped()) || !q.queue.peek().alone() {
 		q.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	if q.delay != nil {
 		q.delay.taken(&q.queue, 1, time.Since(epoch))
@@ -105,13 +119,13 @@ func (e *Executor) takeSeat() *seat {
 	if granted != nil {
 		e.notify()
 	}
-	return en.of.job.(*seat)
+	return en.of.job.(*seat), nil
 }
 
 // nobodyWaits reports whether there is no entry but dead ones in the queue, which it drops. Caller holds mu, and nobody
 // waits for room.
 func (q *injector) nobodyWaits() bool {
-	if q.returned.len > 0 || q.yields.len > 0 {
+	if q.beside > 0 {
 		return false
 	}
 	for q.queue.len > 0 {

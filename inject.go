@@ -32,7 +32,10 @@ type injector struct {
 	queue     fifo       // tasks
 	returned  fifo       // tasks that were in the deque of a slot that has gone (P6)
 	yields    resumeList // runners that yielded
+	beside    int        // how many of these there are, and how many lanes have an entry that may start: see recount
 	apart     bool       // returned had the last turn
+	outer     bool       // a lane had it
+	lanes     laning     // WithLanes, or nil: then the queue has only what tasks of the executor put there
 	used      int        // places taken, at most limit; at most twice the limit for children (I2)
 	limit     int
 	waiters   waiterList
@@ -53,15 +56,47 @@ type injector struct {
 	returns   time.Duration    // since epoch, when the first of returned came
 }
 
-// len is how many entries there are. Caller holds mu.
-func (q *injector) len() int { return q.queue.len + q.returned.len + q.yields.len }
+// len is how many entries there are that may start. Caller holds mu.
+func (q *injector) len() int {
+	n := q.queue.len + q.returned.len + q.yields.len
+	if q.lanes != nil {
+		n += q.lanes.sum().startable
+	}
+	return n
+}
 
-// popped is how many entries of the queue have left it. Caller holds mu.
-func (q *injector) popped() uint64 { return q.queue.pushed - uint64(q.queue.len) }
+// pushed is how many entries ever came, but for those in returned, and popped how many of these have left. Caller holds mu.
+func (q *injector) pushed() uint64 {
+	if q.lanes != nil {
+		return q.queue.pushed + q.lanes.pushed()
+	}
+	return q.queue.pushed
+}
+
+func (q *injector) popped() uint64 {
+	n := q.queue.pushed - uint64(q.queue.len)
+	if q.lanes != nil {
+		n += q.lanes.popped()
+	}
+	return n
+}
+
+// recount is called whenever something has changed that beside counts. Caller holds mu.
+func (q *injector) recount() {
+	q.beside = q.returned.len + q.yields.len
+	if q.lanes != nil {
+		q.beside += q.lanes.ready()
+	}
+}
+
+// resumeDue reports whether it is the turn of the runner that yielded first. Caller holds mu.
+func (q *injector) resumeDue() bool {
+	return q.yields.due(q.popped()) || q.lanes != nil && q.yields.len > 0 && q.queue.len == 0 && q.lanes.ready() == 0
+}
 
 // unlock publishes whether there are entries and releases mu.
 func (q *injector) unlock() {
-	if filled := q.queue.len > 0 || q.returned.len+q.yields.len > 0; filled != q.filled.Load() {
+	if filled := q.queue.len > 0 || q.beside > 0; filled != q.filled.Load() {
 		q.turn(filled)
 	}
 	q.mu.Unlock()
@@ -75,11 +110,15 @@ func (q *injector) turn(filled bool) {
 	}
 }
 
-// addDrain queues the entry of a strand, outside of the bound.
-func (q *injector) addDrain(en entry) {
+// addDrain queues the entry of a strand, outside of the bound. at is its lane, or nil.
+func (q *injector) addDrain(en entry, at *spot) {
 	q.mu.Lock()
-	q.push(en)
-	q.drains++
+	if at != nil {
+		q.lanes.addDrain(at, en)
+	} else {
+		q.push(en)
+		q.drains++
+	}
 	q.unlock()
 }
 
@@ -112,7 +151,10 @@ func (q *injector) take(d *deque, most, share int) (first entry, ok bool, did ta
 		n = min(n, 1)
 	}
 	freed := n
-	if q.returned.len > 0 || q.yields.len > 0 {
+	if q.beside > 0 {
+		if q.lanesTurn() {
+			return q.lanes.take(d, most, share)
+		}
 		first, n, freed, ok = q.takeApart(n)
 	}
 	if n <= 0 {
@@ -194,6 +236,18 @@ func (q *injector) empty(d *deque) {
 		q.returned.push(en)
 		q.occupy(en)
 	}
+	q.recount()
+}
+
+// lanesTurn reports whether an entry of a lane goes next. What has left a deque, and other entries of the executor's own
+// tasks, take turns with all lanes together (N8). Caller holds mu.
+func (q *injector) lanesTurn() bool {
+	if q.lanes == nil {
+		return false
+	}
+	inner := q.queue.len > 0 || q.returned.len > 0 || q.resumeDue()
+	q.outer = q.lanes.ready() > 0 && (!inner || !q.outer)
+	return q.outer
 }
 
 // takeApart says what is to be taken when there is more than the queue: one entry out of turn, or, if ok is false, n
@@ -202,10 +256,13 @@ func (q *injector) empty(d *deque) {
 func (q *injector) takeApart(most int) (en entry, n, freed int, ok bool) {
 	if q.apart = q.returned.len > 0 && (!q.apart || q.queue.len+q.yields.len == 0); q.apart {
 		en = q.returned.pop()
+		q.recount()
 		return en, 1, q.vacate(en), true
 	}
-	if q.yields.due(q.popped()) {
-		return entry{of: &q.yields.pop().origin}, 1, 0, true
+	if q.resumeDue() {
+		y := q.yields.pop()
+		q.recount()
+		return entry{of: &y.origin}, 1, 0, true
 	}
 	if q.yields.len > 0 {
 		most = min(most, int(q.yields.first.turn-q.popped()))
@@ -228,12 +285,17 @@ func (q *injector) bury() bool {
 	q.buried.Add(1)
 	chaos.At(chaos.I1Dead)
 	q.mu.Lock()
-	if q.waiters.len == 0 {
+	if q.waiters.len == 0 && (q.lanes == nil || q.lanes.sum().waiting == 0) {
 		q.mu.Unlock()
 		return false
 	}
-	q.sweep()
-	granted := q.free(0)
+	var granted *waiter
+	if q.waiters.len > 0 {
+		q.sweep()
+		granted = q.free(0)
+	} else {
+		granted = q.lanes.relieve()
+	}
 	q.unlock()
 	wakeAll(granted)
 	return granted != nil
@@ -259,6 +321,7 @@ func (q *injector) sweep() bool {
 	}
 	q.queue.filter(keep)
 	q.returned.filter(keep)
+	q.recount()
 	return q.used < q.limit
 }
 
@@ -270,6 +333,10 @@ func (q *injector) purge() {
 	}
 	q.drains, q.seats = 0, 0
 	q.used = q.queue.len + q.returned.len
+	if q.lanes != nil {
+		q.lanes.purge()
+	}
+	q.recount()
 	q.unlock()
 	q.trim()
 	q.forget()
@@ -290,7 +357,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 		return o
 	}
 	traced := sampledSpan(parent)
-	o := &origin{parent: parent, plain: q.delay == nil && !traced && !foreign(parent) && taskOf(parent) == nil, traced: traced}
+	o := &origin{parent: parent, plain: q.delay == nil && q.lanes == nil && !traced && laneOf(parent, nil) == "" && !foreign(parent) && taskOf(parent) == nil, traced: traced}
 	q.recent.Store(o)
 	return o
 }
@@ -300,6 +367,9 @@ func (q *injector) forgetParent(parent context.Context) {
 	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
 		q.recent.CompareAndSwap(o, nil)
 	}
+	if q.lanes != nil {
+		q.lanes.forgetParent(parent)
+	}
 }
 
 // trim lets go of the memory of a long queue.
@@ -307,6 +377,9 @@ func (q *injector) trim() {
 	if q.bulky.Load() {
 		q.mu.Lock()
 		q.queue.trim()
+		if q.lanes != nil {
+			q.lanes.trim()
+		}
 		q.bulky.Store(false)
 		q.mu.Unlock()
 	}
@@ -317,12 +390,18 @@ func (q *injector) forget() {
 	if o := q.recent.Load(); o != nil && !sameContext(o.parent, background) {
 		q.recent.Store(nil)
 	}
+	if q.lanes != nil {
+		q.lanes.forget()
+	}
 }
 
 // markAge notes the time, for the age of the oldest entry: the keeper does so at each tick while tasks wait. first
 // says that they did not wait until now. The injector's lock is held.
 func (q *injector) markAge(now time.Duration, first bool) {
 	q.ages.Mark(q.queue.pushed, q.queue.len, now, first)
+	if q.lanes != nil {
+		q.lanes.markAge(now, first)
+	}
 }
 
 // oldest returns the age of the oldest entry. The injector's lock is held.
@@ -330,6 +409,9 @@ func (q *injector) oldest(now time.Duration) time.Duration {
 	age := q.ages.Oldest(q.queue.pushed, q.queue.len, now)
 	if q.returned.len > 0 {
 		age = max(age, now-q.returns)
+	}
+	if q.lanes != nil {
+		age = max(age, q.lanes.oldest(now))
 	}
 	return age
 }

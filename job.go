@@ -222,8 +222,9 @@ func unlockThread() { runtime.UnlockOSThread() }
 // addResume queues the entry of a yielded runner, outside of the bound: its turn comes after what is queued now.
 func (q *injector) addResume(y *resume) {
 	q.mu.Lock()
-	y.turn = q.queue.pushed
+	y.turn = q.pushed()
 	q.yields.push(y)
+	q.recount()
 	q.unlock()
 }
 
@@ -231,6 +232,7 @@ func (q *injector) addResume(y *resume) {
 func (q *injector) putBack(y *resume) {
 	q.mu.Lock()
 	q.yields.unpop(y)
+	q.recount()
 	q.unlock()
 }
 
@@ -238,9 +240,10 @@ func (q *injector) putBack(y *resume) {
 func (q *injector) takeOldestResume() *resume {
 	q.mu.Lock()
 	defer q.unlock()
-	if q.returned.len > 0 || !q.yields.due(q.popped()) {
+	if q.returned.len > 0 || !q.resumeDue() {
 		return nil
 	}
+	defer q.recount()
 	return q.yields.pop()
 }
 
@@ -251,6 +254,7 @@ func (q *injector) takeResume() *resume {
 	if q.yields.len == 0 {
 		return nil
 	}
+	defer q.recount()
 	return q.yields.pop()
 }
 

@@ -250,7 +250,7 @@ func (k *keeper) tasksWaitForRoom() bool {
 	q := &k.e.inject
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiters.inTask > 0
+	return q.waiters.inTask > 0 || q.lanes != nil && q.lanes.sum().inTask > 0
 }
 
 // slowDown says when the next tick is due. In a bubble the pause doubles while nothing moves, and when no tick can
@@ -299,6 +299,14 @@ func (k *keeper) mayLend() bool {
 func (k *keeper) unstick() {
 	q := &k.e.inject
 	q.mu.Lock()
+	if q.lanes != nil {
+		if served := q.lanes.unstick(); served != nil {
+			q.unlock()
+			wakeAll(served)
+			k.e.notify()
+			q.mu.Lock()
+		}
+	}
 	if q.waiters.inTask == 0 || q.moved != k.moved {
 		k.moved, k.still = q.moved, 0
 		q.mu.Unlock()

@@ -98,6 +98,9 @@ func (e *Executor) quiescent() bool {
 	}
 	e.inject.mu.Lock()
 	defer e.inject.mu.Unlock()
+	if l := e.inject.lanes; l != nil && l.sum().waiting > 0 {
+		return false
+	}
 	return e.inject.waiters.len == 0 && e.inject.groups.came.Load() == came // one that came may have been served since
 }
 
@@ -221,10 +224,16 @@ func (e *Executor) closeInjector(everybody bool) {
 		e.word.Or(draining)
 		e.idle.mu.Unlock()
 	}
-	refused := q.dismiss(func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed })
+	judge := func(w *waiter) (bool, error) { return everybody || !w.own, ErrClosed }
+	refused := q.dismiss(judge)
+	var outside *waiter
+	if q.lanes != nil {
+		outside = q.lanes.dismiss(judge)
+	}
 	q.mu.Unlock()
 	chaos.At(chaos.L2Closed)
 	wakeAll(refused)
+	wakeAll(outside)
 	if o := e.orders(); o != nil {
 		o.refuse(everybody)
 	}
@@ -267,6 +276,10 @@ func (e *Executor) stop() {
 		}
 	}
 	q.seats = 0
+	if q.lanes != nil {
+		queued = append(queued, q.lanes.drain()...)
+	}
+	q.recount()
 	q.unlock()
 	for _, en := range queued {
 		if keep(en) {

@@ -31,8 +31,10 @@ type config struct {
 	name       string
 	slots      int // 0: follow the CPU quota
 	round      func(float64) int
-	queueLimit int             // 0: 1024 per slot
-	queueDelay func() delaying // of WithQueueDelay, or nil
+	queueLimit int                    // 0: 1024 per slot
+	queueDelay func() delaying        // of WithQueueDelay, or nil
+	lanes      func(*Executor) laning // of WithLanes, or nil
+	reserved   int                    // in all of them
 	maxSpares  int
 	budget     time.Duration
 	keepAlive  time.Duration
@@ -79,6 +81,9 @@ func newConfig(opts []Option) (config, error) {
 			continue
 		}
 		o.apply(&c)
+	}
+	if err := c.checkReserved(c.slots); c.slots > 0 && err != nil {
+		c.problems = append(c.problems, err)
 	}
 	return c, errors.Join(c.problems...)
 }

@@ -34,7 +34,7 @@ func (e *Executor) parentOf(ctx context.Context) context.Context {
 		return remember(&c.across, e, func() context.Context { return across(c.parent, c.r.e, e) })
 	case *namedContext:
 		if c.ours {
-			return remember(&c.known, e, func() context.Context { return rename(e.parentOf(c.Context), c.name) })
+			return remember(&c.known, e, func() context.Context { return c.on(e.parentOf(c.Context)) })
 		}
 	}
 	if detached(ctx) {
@@ -58,7 +58,7 @@ func rebase(ctx context.Context, base func(context.Context) context.Context) con
 	switch c := ctx.(type) {
 	case *namedContext:
 		if b := rebase(c.Context, base); !sameContext(b, c.Context) {
-			return rename(b, c.name)
+			return c.on(b)
 		}
 		return ctx
 	case *tracedContext:
@@ -81,7 +81,7 @@ type acrossContext struct {
 
 // across returns the parent of a task that is submitted to another executor by a task with the given parent.
 func across(parent context.Context, from, to *Executor) context.Context {
-	return rebase(parent, func(base context.Context) context.Context {
+	there := rebase(parent, func(base context.Context) context.Context {
 		var via []*Executor
 		if c, ok := base.(*acrossContext); ok {
 			base, via = c.Context, c.via
@@ -96,6 +96,10 @@ func across(parent context.Context, from, to *Executor) context.Context {
 		via[at] = from
 		return &acrossContext{Context: base, via: via}
 	})
+	if laneOf(there, to) != "" { // a lane is one of from's
+		return (&marks{said: saysLane}).on(there)
+	}
+	return there
 }
 
 // link returns the link of the last executor, whose source is that of the one before, and so on.
@@ -245,11 +249,45 @@ func (c *valuesContext) Value(key any) any {
 // profiler label "task" while they run. Use few different names, and no values: a name per kind of work,
 // not per request. An empty name takes the name away. It panics if ctx is nil.
 func WithTaskName(ctx context.Context, name string) context.Context {
+	n := marked(ctx, marks{said: saysName, name: name})
+	anyName.Store(true)
+	return n
+}
+
+// anyName tells whether WithTaskName was ever called: without it nobody has to look for names.
+var anyName atomic.Bool
+
+// marks are what this package lets a program say of tasks in a context.
+type marks struct {
+	said               uint8 // which of them
+	name, lane, tenant string
+}
+
+const (
+	saysName = 1 << iota
+	saysLane
+	saysTenant
+)
+
+// namedContext is a context with marks.
+type namedContext struct {
+	context.Context
+	marks
+	ours  bool                   // it is made from a task's context, or by Detached, and nothing else is between
+	known atomic.Pointer[parent] // then: of the last task that was submitted with it
+}
+
+type (
+	taskNameKey struct{}
+	tenantKey   struct{}
+)
+
+// marked returns a copy of ctx, which the program has given, with marks.
+func marked(ctx context.Context, m marks) context.Context {
 	if ctx == nil {
 		panic(errNilContext)
 	}
-	anyName.Store(true)
-	n := &namedContext{Context: ctx, name: name}
+	n := &namedContext{Context: ctx, marks: m}
 	switch c := ctx.(type) {
 	case *taskContext, *detachedContext:
 		n.ours = true
@@ -259,35 +297,50 @@ func WithTaskName(ctx context.Context, name string) context.Context {
 	return n
 }
 
-// anyName tells whether WithTaskName was ever called: without it nobody has to look for names.
-var anyName atomic.Bool
-
-// namedContext is a context with a task name.
-type namedContext struct {
-	context.Context
-	name  string
-	ours  bool                   // it is made from a task's context, or by Detached, and nothing else is between
-	known atomic.Pointer[parent] // then: of the last task that was submitted with it
-}
-
-type taskNameKey struct{}
-
 func (c *namedContext) Value(key any) any {
-	if _, own := key.(taskNameKey); own {
-		return c.name
+	switch key.(type) {
+	case taskNameKey:
+		if c.said&saysName != 0 {
+			return c.name
+		}
+	case laneKey:
+		if c.said&saysLane != 0 {
+			return laneName(c.lane)
+		}
+	case tenantKey:
+		if c.said&saysTenant != 0 {
+			return tenantName(c.tenant)
+		}
 	}
 	return c.Context.Value(key)
 }
 
-// rename gives ctx another name. It leaves out a name that would be hidden, or tasks that name the next
-// one would build an endless chain.
-func rename(ctx context.Context, name string) *namedContext {
+// on puts the marks on ctx. It leaves out those that would be hidden, and says the others in the same place, or tasks that
+// name the next one would build an endless chain (C3).
+func (m *marks) on(ctx context.Context) *namedContext {
+	all := *m
 	for {
-		hidden, ok := ctx.(*namedContext)
+		below, ok := ctx.(*namedContext)
 		if !ok {
-			return &namedContext{Context: ctx, name: name}
+			return &namedContext{Context: ctx, marks: all}
 		}
-		ctx = hidden.Context
+		all.add(&below.marks)
+		ctx = below.Context
+	}
+}
+
+// add adds the marks of m that are not said yet.
+func (all *marks) add(m *marks) {
+	more := m.said &^ all.said
+	all.said |= more
+	if more&saysName != 0 {
+		all.name = m.name
+	}
+	if more&saysLane != 0 {
+		all.lane = m.lane
+	}
+	if more&saysTenant != 0 {
+		all.tenant = m.tenant
 	}
 }
 

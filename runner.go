@@ -33,6 +33,7 @@ type runner struct {
 	processor processor
 	stack     stack
 	block     block
+	hold      holding // of its task from outside, if that is of a lane that counts them; else nil
 	samples   samples
 	_         [64]byte
 

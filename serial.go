@@ -106,29 +106,33 @@ func (s *Serial) submit(r *runner, ctx context.Context, en entry, p *promise, wa
 	if over(ctx) {
 		return errorOf(ctx)
 	}
-	if !s.home.enter(r != nil) {
-		return s.submitLate(r, ctx, en, p, wait)
+	at, err := s.home.e.orderSpot(r, en)
+	if err != nil {
+		return err
 	}
-	if s.append(en, p) {
+	if !s.home.enter(r != nil) {
+		return s.submitLate(r, ctx, en, p, at, wait)
+	}
+	if s.append(en, p, at) {
 		s.strand.launch(r)
 	}
 	return nil
 }
 
 // submitLate is submit for a task that waits for room or is refused.
-func (s *Serial) submitLate(r *runner, ctx context.Context, en entry, p *promise, wait bool) error {
+func (s *Serial) submitLate(r *runner, ctx context.Context, en entry, p *promise, at *spot, wait bool) error {
 	return s.home.enterLate(r, ctx, s.is, wait, func() *strand {
-		if s.append(en, p) {
+		if s.append(en, p, at) {
 			return &s.strand
 		}
 		return nil
 	})
 }
 
-func (s *Serial) append(en entry, p *promise) (asleep bool) {
+func (s *Serial) append(en entry, p *promise, at *spot) (asleep bool) {
 	s.home.mu.Lock()
 	defer s.home.mu.Unlock()
-	return s.strand.append(en, p)
+	return s.strand.append(en, p, at)
 }
 
 func (s *Serial) is(other *strand) bool { return other == &s.strand }
@@ -289,19 +293,23 @@ func (k *Keyed[K]) submit(r *runner, ctx context.Context, key K, en entry, p *pr
 	if over(ctx) {
 		return errorOf(ctx)
 	}
+	at, err := k.e.orderSpot(r, en)
+	if err != nil {
+		return err
+	}
 	home := k.shard(key)
 	if !home.enter(r != nil) {
-		return k.submitLate(home, r, ctx, key, en, p, wait)
+		return k.submitLate(home, r, ctx, key, en, p, at, wait)
 	}
-	if s := home.append(key, en, p); s != nil {
+	if s := home.append(key, en, p, at); s != nil {
 		s.launch(r)
 	}
 	k.room.breakCircle()
 	return nil
 }
 
-func (k *Keyed[K]) submitLate(home *keyShard[K], r *runner, ctx context.Context, key K, en entry, p *promise, wait bool) error {
-	return home.enterLate(r, ctx, k.is(key), wait, func() *strand { return home.append(key, en, p) })
+func (k *Keyed[K]) submitLate(home *keyShard[K], r *runner, ctx context.Context, key K, en entry, p *promise, at *spot, wait bool) error {
+	return home.enterLate(r, ctx, k.is(key), wait, func() *strand { return home.append(key, en, p, at) })
 }
 
 func (k *Keyed[K]) shard(key K) *keyShard[K] {
@@ -309,14 +317,14 @@ func (k *Keyed[K]) shard(key K) *keyShard[K] {
 }
 
 // append queues a task for the key, and returns its strand if the caller has to launch it.
-func (h *keyShard[K]) append(key K, en entry, p *promise) *strand {
+func (h *keyShard[K]) append(key K, en entry, p *promise, at *spot) *strand {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.keys[key]
 	if s == nil {
 		s = h.open(key)
 	}
-	if s.append(en, p) {
+	if s.append(en, p, at) {
 		return &s.strand
 	}
 	return nil

@@ -281,6 +281,11 @@ func (e *Executor) resize(n int) bool {
 		e.keeper.poke() // it has the timers: the caller may be in another bubble
 	}
 	e.idle.mu.Unlock()
+	if l := e.inject.lanes; l != nil {
+		e.inject.mu.Lock()
+		l.resize(n)
+		e.inject.mu.Unlock()
+	}
 	for ; n > before && e.hasWork(); n-- {
 		e.notify()
 	}

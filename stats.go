@@ -63,6 +63,8 @@ type Stats struct {
 	StallsBusy    uint64 `json:"stallsBusy"`    // ticks in which nothing was lent because the processors were busy
 	StallsNoSpare uint64 `json:"stallsNoSpare"` // ticks in which less was lent for want of spares
 
+	Lanes []LaneStats `json:"lanes,omitempty"` // WithLanes, in the order given there, and the one named ""
+
 	Sizing string  `json:"sizing"` // where Slots comes from, in the words of Sizing.Reason
 	Quota  float64 `json:"quota"`  // the CPU quota in CPUs, as last seen; 0 if there is none or Slots does not follow it
 }
@@ -148,6 +150,9 @@ func (c *outsideCounters) cancel(err error) {
 // reject counts a submission that was refused with err: by the executor, or else for its context, whose error may
 // carry anybody's cause.
 func (c *outsideCounters) reject(err error) {
+	if _, ok := err.(*unknownLane); ok { // as any bad argument
+		return
+	}
 	switch {
 	case sameError(err, ErrOverloaded):
 		c.overloaded.Add(1)
@@ -284,6 +289,13 @@ func (e *Executor) Stats() Stats {
 	s.Waiting = q.waiters.len + q.groups.waiting()
 	drains := q.drains
 	s.QueueLimit = q.limit
+	if q.lanes != nil {
+		sum := q.lanes.sum()
+		s.Queued += sum.used
+		s.Waiting += sum.waiting
+		s.QueueLimit = sum.limit
+		s.Lanes = q.lanes.stats(time.Since(epoch))
+	}
 	s.OldestAge = q.oldest(time.Since(epoch))
 	q.mu.Unlock()
 	e.idle.mu.Lock()

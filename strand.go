@@ -37,7 +37,8 @@ type strand struct {
 	head, tail *bead
 	len, lost  int32 // tasks queued; those of them that were canceled, about
 	state      uint8
-	ticket     bool // its entry is in a queue; it may be one that is not needed any more
+	ticket     bool                 // its entry is in a queue; it may be one that is not needed any more
+	at         atomic.Pointer[spot] // the lane in which it is, or was, ready; nil: none
 	onStack    onStack
 }
 
@@ -53,6 +54,7 @@ func (o *onStack) strand() *strand { return o.of.(*strand) }
 // bead is a task on a strand.
 type bead struct {
 	entry
+	at   *spot // the lane of a task from outside
 	next *bead
 }
 
@@ -132,7 +134,7 @@ func (e *Executor) refuses(own bool) bool {
 }
 
 // append queues a task, and reports whether the caller has to launch the strand. Caller holds the home's lock.
-func (s *strand) append(en entry, p *promise) (launch bool) {
+func (s *strand) append(en entry, p *promise, at *spot) (launch bool) {
 	h := s.home
 	if p != nil {
 		p.strand = s
@@ -144,7 +146,7 @@ func (s *strand) append(en entry, p *promise) (launch bool) {
 	} else {
 		b = new(bead)
 	}
-	b.entry, b.next = en, nil
+	b.entry, b.at, b.next = en, at, nil
 	if s.tail != nil {
 		s.tail.next = b
 	} else {
@@ -162,6 +164,7 @@ func (s *strand) wants() bool {
 		return false
 	}
 	s.state = strandReady
+	s.at.Store(s.head.at)
 	queued := s.ticket
 	s.ticket = true
 	return !queued
@@ -177,7 +180,7 @@ func (s *strand) launch(r *runner) {
 	if r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
 		r.slot.push(en)
 	} else {
-		e.inject.addDrain(en)
+		e.inject.addDrain(en, s.at.Load())
 	}
 	e.notify()
 	if e.denied.Load() {
@@ -259,7 +262,7 @@ func (s *strand) work(r *runner, awaited *promise) {
 		switch {
 		case awaited != nil:
 			more = !awaited.dead()
-		case r.mustLeave():
+		case r.mustLeave() || s.changesLane():
 			more = false
 		case n&(n-1) == 0: // the clock is read after the first, second, fourth and so on
 			more = n < drainTasks && time.Since(epoch)-start < r.e.cfg.budget
@@ -270,6 +273,29 @@ func (s *strand) work(r *runner, awaited *promise) {
 	}
 	r.strand.Store(below)
 	s.rest()
+}
+
+// changesLane reports whether the next task belongs to another lane than the drain, which is in one.
+func (s *strand) changesLane() bool {
+	if s.home.e.inject.lanes == nil {
+		return false
+	}
+	s.home.mu.Lock()
+	defer s.home.mu.Unlock()
+	return s.head != nil && s.head.at.queue() != s.at.Load().queue()
+}
+
+// orderSpot returns the lane in which a task of a strand waits for its turn, if there are lanes and it is from outside; or
+// why it can not be submitted.
+func (e *Executor) orderSpot(r *runner, en entry) (*spot, error) {
+	switch l := e.inject.lanes; {
+	case r != nil || !anyRule.Load():
+		return nil, nil
+	case l == nil:
+		return nil, e.checkLane(en.of.parent)
+	default:
+		return l.spot(en.of.parent)
+	}
 }
 
 // mustLeave does what a runner does between two tasks, and reports whether it has to do more than that.

@@ -141,13 +141,42 @@ func (r *runner) pushLocal(en entry) bool {
 // admit gets the submitter what it wants, or returns a waiter for waitForRoom. It does not wait itself, and
 // waitForRoom has little on its stack, because thousands may wait: that way 2 KB of stack are enough for each.
 func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*waiter, error) {
-	if r == nil && !en.alone() && e.handOver(en) {
-		return nil, nil
+	if r == nil {
+		if anyRule.Load() {
+			return e.admitByRule(ctx, en, wait)
+		}
+		if !en.alone() && e.handOver(en) {
+			return nil, nil
+		}
 	}
 	q := &e.inject
 	q.mu.Lock()
 	err := q.refusal(r != nil)
-	if err == nil && r == nil && q.delay != nil && e.overloaded(en) {
+	if err == nil && q.accept(en) {
+		q.unlock()
+		chaos.At(chaos.P1Published)
+		e.notify()
+		return nil, nil
+	}
+	q.unlock()
+	return e.admitLate(r, ctx, en, wait, err)
+}
+
+// admitByRule is admit for a task from outside, where lanes or WithQueueDelay may have a say.
+func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waiter, error) {
+	q := &e.inject
+	if q.lanes != nil {
+		return q.lanes.admit(ctx, en, wait)
+	}
+	if err := e.checkLane(en.of.parent); err != nil {
+		return nil, err
+	}
+	if !en.alone() && e.handOver(en) {
+		return nil, nil
+	}
+	q.mu.Lock()
+	err := q.refusal(false)
+	if err == nil && q.delay != nil && e.overloaded(en) {
 		err = ErrOverloaded
 	}
 	if err == nil && q.accept(en) {
@@ -157,8 +186,23 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*
 		return nil, nil
 	}
 	q.unlock()
+	return e.admitLate(nil, ctx, en, wait, err)
+}
 
-	// Refused or about to wait: now it matters whose goroutine this is, whatever ctx says.
+// checkLane returns why tasks with this parent can not be submitted, or nil.
+func (e *Executor) checkLane(parent context.Context) error {
+	if e.inject.lanes != nil {
+		return e.inject.lanes.check(parent)
+	}
+	if name := laneOf(parent, e); name != "" {
+		return &unknownLane{e, name}
+	}
+	return nil
+}
+
+// admitLate is admit for a task that is refused, with err, or about to wait: now it matters whose goroutine this is,
+// whatever ctx says.
+func (e *Executor) admitLate(r *runner, ctx context.Context, en entry, wait bool, err error) (*waiter, error) {
 	caller := r
 	if r == nil {
 		caller = currentRunner(ctx)
@@ -193,6 +237,9 @@ func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 			e.visitors.enter(e)
 			defer e.visitors.leave()
 		}
+		if caller.hold != nil {
+			defer caller.unhold()()
+		}
 		caller.enter(kindWait)
 		defer caller.leave()
 		caller.waitsForTasks()
@@ -217,6 +264,9 @@ func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 // enlist makes w wait, unless by now there is no reason to: then it reports true, and w's error.
 func (e *Executor) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	q := &e.inject
+	if w.of != nil {
+		return q.lanes.enlist(w, stuck)
+	}
 	q.mu.Lock()
 	err = q.refusal(w.own)
 	accepted := err == nil && q.accept(w.en)
@@ -272,7 +322,9 @@ func (e *Executor) leaveList(ctx context.Context, w *waiter) error {
 	q := &e.inject
 	q.mu.Lock()
 	left := w.listed
-	if left {
+	if at, ok := w.of.(*spot); ok && left {
+		at.lane.waiters.remove(w)
+	} else if left {
 		q.waiters.remove(w)
 	}
 	q.mu.Unlock()
@@ -299,10 +351,11 @@ func (e *Executor) acceptHeld(own bool) error {
 }
 
 // requeue queues a task that was held back, whatever the bound says: it has been accepted long ago. r is the calling
-// goroutine's runner, or nil. It reports false if the executor drops what is queued.
-func (e *Executor) requeue(r *runner, en entry) bool {
+// goroutine's runner, or nil. at is where the task waits if it is from outside and there are lanes. It reports false if
+// the executor drops what is queued.
+func (e *Executor) requeue(r *runner, en entry, at *spot) bool {
 	q := &e.inject
-	if r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
+	if at == nil && r != nil && r.block.nested == 0 && r.slot != nil && r.slot.room() > 0 {
 		r.slot.push(en)
 		q.held.Add(-1)
 		e.notify()
@@ -310,7 +363,11 @@ func (e *Executor) requeue(r *runner, en entry) bool {
 	}
 	q.mu.Lock()
 	stopped := q.stopped
-	if !stopped {
+	switch {
+	case stopped:
+	case at != nil:
+		q.lanes.requeue(at, en)
+	default:
 		q.queue.push(en)
 		q.used++
 	}

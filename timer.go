@@ -120,6 +120,9 @@ func (e *Executor) addTimer(ctx context.Context, d, period time.Duration, fn fun
 	c := e.clockOf()
 	t := &Timer{clock: c, ctx: e.parentOf(ctx), fn: fn, when: now + d, period: period}
 	parent := t.ctx
+	if err := e.checkLane(parent); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	if c.closed || e.word.Load()&draining != 0 {
 		c.mu.Unlock()

@@ -41,7 +41,7 @@ func baseOf(parent context.Context) context.Context {
 		return c.base
 	case *namedContext:
 		if base := baseOf(c.Context); !sameContext(base, c.Context) {
-			return rename(base, c.name)
+			return c.on(base)
 		}
 	}
 	return parent

@@ -34,6 +34,9 @@ func (r *runner) lendWhile(wait func()) {
 		return
 	}
 	r.expose()
+	if r.hold != nil {
+		defer r.unhold()()
+	}
 	r.enter(kindWait)
 	defer r.leave()
 	chaos.At(chaos.W1Waits)

@@ -33,7 +33,7 @@ var _ = mirrors(map[string]string{
 	"forked.joinInPlace":   "1d43dce422b1",
 	"forked.joinElsewhere": "b71cd59b344d",
 	"Executor.checkQuiet":  "add140d636cd",
-	"Executor.quiescent":   "bed31fb3c78e",
+	"Executor.quiescent":   "99621367b76f",
 	"Executor.awaitQuiet":  "87cc01d494a1",
 	"Executor.Shutdown":    "372339c06b86",
 	"Executor.end":         "67f82e240169",

@@ -20,8 +20,8 @@ const (
 var _ = mirrors(map[string]string{
 	"runner.pickFairly":  "8357ce341fd4",
 	"runner.visit":       "6db45f748ce9",
-	"injector.takeApart": "6dcb55b7a386",
-	"injector.empty":     "053d7d069919",
+	"injector.takeApart": "ba4e97c8ba05",
+	"injector.empty":     "606bf931f016",
 })
 
 type fairState struct {

@@ -10,15 +10,15 @@ import (
 // The turn of a guest: how a call of Do gets its slot, leaves the queue, and passes the slot on. "Guests" in
 // ARCHITECTURE.md. Everything under one lock is one step.
 var _ = mirrors(map[string]string{
-	"Executor.slotFor":     "6a2d592d8dbe",
+	"Executor.slotFor":     "52fc89f9ba03",
 	"runner.host":          "8c98f05f280c",
-	"runner.depart":        "5d002ca5aab9",
-	"runner.vacate":        "397bff788452",
-	"Executor.takeSeat":    "c90a93b53eb6",
+	"runner.depart":        "f7f00fe5781b",
+	"runner.vacate":        "5e8efd085062",
+	"Executor.takeSeat":    "5b170e073113",
 	"seat.wait":            "869769ab91f8",
-	"seat.execute":         "28c7a740c4a0",
+	"seat.execute":         "3e3a95d0f216",
 	"seat.drop":            "3472f7dc4fd1",
-	"injector.nobodyWaits": "0ca2d79823e4",
+	"injector.nobodyWaits": "c064302e85ba",
 })
 
 // turn is one setting.
