@@ -30,8 +30,11 @@ func callee(info *types.Info, call *ast.CallExpr) *types.Func {
 // libraryCall returns the name of the library's own function or method that call calls: "Submit", "Group.Wait".
 func libraryCall(info *types.Info, call *ast.CallExpr) string {
 	fn := callee(info, call)
-	if fn == nil || fn.Pkg() == nil || fn.Pkg().Path() != home {
+	if fn == nil || fn.Pkg() == nil {
 		return ""
+	}
+	if fn.Pkg().Path() != home {
+		return peers[fn.FullName()]
 	}
 	if recv := fn.Signature().Recv(); recv != nil {
 		return receiver(recv.Type()) + "." + fn.Name()
@@ -76,7 +79,9 @@ type task struct {
 	body *ast.BlockStmt
 	lit  *ast.FuncLit // nil if the function has a name
 	ctx  *types.Var   // the task's own context; nil if it has no name
-	file *ast.File
+
+	takesCtx bool // always, but for peers' functions
+	file     *ast.File
 }
 
 // tasks returns the tasks that are submitted in the package and whose body stands in it.
@@ -84,6 +89,12 @@ func (p *pass) tasks() []*task {
 	var found []*task
 	for _, file := range p.files {
 		ast.Inspect(file, func(n ast.Node) bool {
+			if g, ok := n.(*ast.GoStmt); ok && peers != nil {
+				if t := p.goTask(g, file); t != nil {
+					found = append(found, t)
+				}
+				return true
+			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
@@ -114,10 +125,10 @@ func (p *pass) outsideTests() []*task {
 // task returns the function that arg is, if its first parameter is a context.
 func (p *pass) task(arg ast.Expr) *task {
 	sig, ok := p.TypesInfo.TypeOf(arg).(*types.Signature)
-	if !ok || sig.Params().Len() == 0 || !isContext(sig.Params().At(0).Type()) {
+	if !ok || !takesContext(sig) && peers == nil {
 		return nil
 	}
-	t := &task{}
+	t := &task{takesCtx: takesContext(sig)}
 	switch arg := ast.Unparen(arg).(type) {
 	case *ast.FuncLit:
 		t.lit, t.fn, t.body = arg, arg.Type, arg.Body
@@ -128,6 +139,9 @@ func (p *pass) task(arg ast.Expr) *task {
 	}
 	if t.body == nil {
 		return nil
+	}
+	if !t.takesCtx {
+		return t
 	}
 	if names := t.fn.Params.List[0].Names; len(names) > 0 {
 		t.ctx, _ = p.TypesInfo.Defs[names[0]].(*types.Var)
