@@ -259,14 +259,16 @@ type groupList [8]struct {
 // groupSeat is a group's place in it.
 type groupSeat struct {
 	of         interface{ look() GroupInfo }
-	part       uint32
+	part       uint32 // which list, counted from 1; 0: none yet
 	prev, next *groupSeat
 }
 
 // add lists a group that has got its first task.
 func (l *groupList) add(s *groupSeat) {
-	s.part = rand.Uint32N(uint32(len(l)))
-	at := &l[s.part]
+	if s.part == 0 { // once, so that no look meets it twice
+		s.part = 1 + rand.Uint32N(uint32(len(l)))
+	}
+	at := &l[s.part-1]
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if s.next = at.first; s.next != nil {
@@ -277,7 +279,7 @@ func (l *groupList) add(s *groupSeat) {
 
 // remove takes a group off the list whose last task has ended.
 func (l *groupList) remove(s *groupSeat) {
-	at := &l[s.part]
+	at := &l[s.part-1]
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if s.prev != nil {
