@@ -183,8 +183,9 @@ func TestReport_Groups(t *testing.T) {
 	require.NoError(t, free.Wait())
 	require.Empty(t, e.Report().Groups)
 
-	bad, on := errors.New("bad"), make(chan struct{}) // and in a second round
-	limited.Go(func(context.Context) error { <-on; return nil })
+	bad, begun, on := errors.New("bad"), make(chan struct{}), make(chan struct{}) // and in a second round
+	limited.Go(func(context.Context) error { close(begun); <-on; return nil })
+	testkit.Await(t, "the first one begins", begun) // or the error would drop it
 	limited.Go(func(context.Context) error { return bad })
 	testkit.Eventually(t, "it has failed", func() bool {
 		g := e.Report().Groups
