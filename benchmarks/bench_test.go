@@ -29,11 +29,15 @@ func BenchmarkMemory(b *testing.B)     { group(b, "Memory") }
 func BenchmarkSort(b *testing.B)       { group(b, "Sort") }
 func BenchmarkWork(b *testing.B)       { group(b, "Work") }
 func BenchmarkTree(b *testing.B)       { group(b, "Tree") }
+func BenchmarkStream(b *testing.B)     { group(b, "Stream") }
+func BenchmarkPipeline(b *testing.B)   { group(b, "Pipeline") }
+func BenchmarkStart(b *testing.B)      { group(b, "Start") }
 
-// groups are the functions above.
+// groups are the functions above, and BenchmarkCrawl.
 var groups = []string{
 	"Submit", "Spawn", "PingPong", "Efficiency", "Fork", "For", "Blocking", "Waits", "Checkpoint", "Telemetry",
 	"Tail", "Overload", "Ordered", "Service", "Scale", "Idle", "Memory", "Sort", "Work", "Tree",
+	"Stream", "Pipeline", "Start", "Crawl",
 }
 
 // group runs every entry of every row of a group as a sub-benchmark. With

@@ -72,6 +72,7 @@ func crawlErrgroup(b *testing.B) {
 
 // BenchmarkCrawl compares the crawl at every queue limit with errgroup's. limit=-1 is a group without a limit.
 func BenchmarkCrawl(b *testing.B) {
+	group(b, "Crawl")
 	b.Run("errgroup", func(b *testing.B) {
 		for range b.N {
 			crawlErrgroup(b)

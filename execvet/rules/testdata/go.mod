@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/seed-97bda89a/executor v0.0.0
-	golang.org/x/sync v0.24.0
+	golang.org/x/sync v0.25.0
 )
 
 require (
