@@ -56,7 +56,7 @@ type config struct {
 	liveness  time.Duration          // livenessAfter, except in tests
 	blind     bool                   // as where the system does not tell about threads; only in tests
 	reader    func() *cgroup.Reader  // cgroup.Shared, except in tests
-	bootstrap func() (float64, bool) // cgroup.SharedBootstrap, except in tests
+	bootstrap func() (float64, bool) // cgroup.Bootstrap, except in tests
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -73,7 +73,7 @@ func newConfig(opts []Option) (config, error) {
 		meters:    otel.GetMeterProvider(),
 		sampling:  defaultSampling, paced: true,
 		reader:    cgroup.Shared,
-		bootstrap: cgroup.SharedBootstrap,
+		bootstrap: cgroup.Bootstrap,
 	}
 	for i, o := range opts {
 		if o == nil {

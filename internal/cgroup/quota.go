@@ -48,24 +48,6 @@ func Bootstrap() (cpus float64, ok bool) {
 	return 0, false
 }
 
-// SharedBootstrap is Bootstrap for all who ask: it keeps the answer for as long as the shared reader does. To ask takes some 50
-// microseconds, and as much memory as the rest of an executor.
-func SharedBootstrap() (cpus float64, ok bool) {
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	said := shared.said.get(true, func() said {
-		cpus, ok := Bootstrap()
-		return said{cpus, ok}
-	})
-	return said.cpus, said.ok
-}
-
-// said is what automaxprocs says.
-type said struct {
-	cpus float64
-	ok   bool
-}
-
 // Reader reads the CPU quota of this process again and again, at the cost
 // of a few system calls. Unlike automaxprocs and the runtime it looks at every
 // cgroup from the process's own up to the outermost that is mounted here, for
@@ -128,8 +110,6 @@ var shared struct {
 	mu     sync.Mutex
 	reader *Reader
 	users  int
-	read   kept[Quota] // the last answer of one that was closed
-	said   kept[said]
 }
 
 // Shared returns a reader that all who ask have together. It reads the files at most once in keptFor, whoever asks, and
@@ -139,7 +119,7 @@ func Shared() *Reader {
 	defer shared.mu.Unlock()
 	if shared.users == 0 {
 		shared.reader = NewReader()
-		shared.reader.cached, shared.reader.read = true, shared.read
+		shared.reader.cached = true
 	}
 	shared.users++
 	return shared.reader
@@ -183,11 +163,6 @@ func (q *Reader) Close() {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.cached {
-		shared.mu.Lock()
-		shared.read = q.read
-		shared.mu.Unlock()
-	}
 	q.closed = true
 	q.self.close()
 	q.setLevels(nil)
