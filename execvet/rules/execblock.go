@@ -65,11 +65,11 @@ func (p *pass) waits(n ast.Node) (what string, inside bool) {
 			}
 		}
 	case *ast.SendStmt:
-		if !p.ofSelect[n] && !p.roomy(n.Chan) {
+		if !p.ofSelect[n] && !p.roomy(n.Chan) && !p.roomyField(n.Chan) {
 			return "a send to a channel", true
 		}
 	case *ast.UnaryExpr:
-		if n.Op == token.ARROW && !p.ofSelect[n] && !p.roomy(n.X) {
+		if n.Op == token.ARROW && !p.ofSelect[n] && !p.roomy(n.X) && !(p.tokens(n.X) && p.roomyField(n.X)) {
 			return "a receive from a channel", true
 		}
 	case *ast.RangeStmt:

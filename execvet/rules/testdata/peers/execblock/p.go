@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-func group(rows []string, ch chan string) error { // want group:`blocks: errgroup.Group.Go -> a send to a channel`
+func group(rows []string, ch chan string) error { // want group:`blocks: sync.WaitGroup.Wait`
 	var g errgroup.Group
 	var wg sync.WaitGroup
 	for _, row := range rows {
