@@ -196,9 +196,10 @@ func cutOff(text string, most int) string {
 // StallInfo tells a handler of WithOnStall what stands still.
 type StallInfo struct {
 	Executor string          // the executor's name
-	Reason   string          // StallBlocked, StallCPU or StallSpares
+	Reason   string          // StallBlocked, StallCPU, StallSpares or StallSubmitters
 	QueueAge time.Duration   // how long no task has ended and none was taken from the queue
 	Queued   int             // tasks that wait
+	Waiting  int             // submitters that wait for room in the queue
 	Ages     []time.Duration // of the tasks that stand still, oldest first; as far as the monitor knows
 	Stack    string          // of the oldest one's goroutine; empty if it moved on meanwhile
 }
@@ -208,6 +209,10 @@ const (
 	StallBlocked = "blocked" // tasks block outside of Blocking; extra slots are lent for them
 	StallCPU     = "cpu"     // a task runs past its budget without a Checkpoint, while others wait
 	StallSpares  = "spares"  // tasks block, and no spare is left to stand in for them
+
+	// StallSubmitters is StallSpares while submitters wait for room in the queue: if those tasks wait for what a submitter
+	// does next, such as take a result, nothing moves any more.
+	StallSubmitters = "submitters"
 )
 
 // stallReport is keeper.report. WithOnStall and Watch make it known, so that other programs do not link it.
@@ -216,7 +221,7 @@ type stallReport func(k *keeper, s *sight, short bool)
 // report tells the handler, at most once a second, what stands still.
 func (k *keeper) report(s *sight, short bool) {
 	e := k.e
-	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued}
+	info := StallInfo{Executor: e.name, QueueAge: s.now.Sub(k.stalls.movedAt), Queued: s.queued, Waiting: s.held}
 	var oldest *runner
 	var most time.Duration
 	stands := func(r *runner, since time.Time) {
@@ -243,7 +248,9 @@ func (k *keeper) report(s *sight, short bool) {
 	info.Reason = StallBlocked
 	switch {
 	case marked || short && !s.busy():
-		info.Reason = StallSpares
+		if info.Reason = StallSpares; s.held > 0 {
+			info.Reason = StallSubmitters
+		}
 	case s.busy():
 		info.Reason = StallCPU
 	}

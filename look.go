@@ -233,6 +233,7 @@ type GroupInfo struct {
 	Held    int    `json:"held"`    // of these, those that wait in the group for the limit
 	Waiting int    `json:"waiting"` // callers of Go that wait at the backlog's bound
 	Failed  bool   `json:"failed"`  // a task has returned an error, or the group's context is done
+	Others  int    `json:"others"`  // submitters of other tasks that wait for room in the executor's queue
 }
 
 // look is what a Report says of the group.
@@ -294,8 +295,10 @@ func (l *groupList) remove(s *groupSeat) {
 }
 
 // look returns what is to be said of the groups that have tasks, those with the most first.
-func (l *groupList) look() []GroupInfo {
+func (l *groupList) look(q *injector) []GroupInfo {
 	var all []GroupInfo
+	waiters, of := q.waitersOf()
+	seen := make(map[*groupSeat]bool) // one may move to another part meanwhile
 	for i := range l {
 		var seats []*groupSeat
 		l[i].mu.Lock()
@@ -304,7 +307,9 @@ func (l *groupList) look() []GroupInfo {
 		}
 		l[i].mu.Unlock()
 		for _, s := range seats {
-			if info := s.of.look(); info.Active > 0 {
+			if info := s.of.look(); info.Active > 0 && !seen[s] {
+				seen[s] = true
+				info.Others = waiters - of[s.of]
 				all = append(all, info)
 			}
 		}
@@ -316,3 +321,16 @@ func (l *groupList) look() []GroupInfo {
 }
 
 const maxGroupsShown = 100
+
+// waitersOf counts who waits for room in the queue, and how many of them for a task of which group.
+func (q *injector) waitersOf() (all int, of map[any]int) {
+	of = make(map[any]int)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for w := q.waiters.first; w != nil; w = w.next {
+		if t, ok := w.en.of.job.(*groupTask); ok && w.en.fn == nil {
+			of[t.round.g]++ // it has not ended: it was not even accepted
+		}
+	}
+	return q.waiters.len, of
+}

@@ -185,7 +185,7 @@ func (e *Executor) Report() Report {
 	}
 	p.Throttling, p.Limited = e.Throttling()
 	p.Panics, p.Stalls = e.events.list()
-	p.Groups, p.Bulkheads = e.groups.look(), Bulkheads()
+	p.Groups, p.Bulkheads = e.groups.look(&e.inject), Bulkheads()
 	return p
 }
 

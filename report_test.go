@@ -223,14 +223,14 @@ func TestReport_GroupsComeAndGo(t *testing.T) {
 	go func() {
 		most := 0
 		for !over.Load() {
-			most = max(most, len(e.groups.look()))
+			most = max(most, len(e.groups.look(&e.inject)))
 		}
 		looks <- most
 	}()
 	wg.Wait()
 	over.Store(true)
 	require.LessOrEqual(t, <-looks, 8)
-	require.Empty(t, e.groups.look())
+	require.Empty(t, e.groups.look(&e.inject))
 	for i := range e.groups {
 		require.Nil(t, e.groups[i].first)
 	}

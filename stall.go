@@ -93,6 +93,7 @@ type sight struct {
 	stuck    int     // tasks that have not moved since the tick before
 	moved    bool    // some task ended, or the queue moved, since the tick before
 	queued   int     // tasks that wait
+	held     int     // submitters that wait for room
 	bubble   bool    // fake time: it moves only while everybody waits, so what has not moved does
 
 	// What only weigh knows.
@@ -354,7 +355,7 @@ func (k *keeper) look(now time.Time) sight {
 
 	e.inject.mu.Lock()
 	total += e.inject.moved
-	s.queued = e.inject.len()
+	s.queued, s.held = e.inject.len(), e.inject.waiters.len
 	e.inject.markAge(time.Since(epoch), false)
 	e.inject.mu.Unlock()
 	for slot := range e.slots.Load().all() {

@@ -8,13 +8,18 @@ import (
 
 // What the page says when something is wrong. Each rule reads the state that is shown, nothing else.
 
+// moreAbout is where each kind has a page.
+const moreAbout = "https://github.com/seed-97bda89a/executor/blob/main/docs/advice/"
+
 // advise applies the rules.
 func advise(d *State) []Advice {
 	advice := []Advice{}
 	for _, rule := range []func(*State) *Advice{
 		adviseThrottled, adviseRejections, adviseSpares, adviseCheckpoint, adviseCgo, adviseSyscall, adviseBlocked, adviseLatency,
+		adviseStandstill, adviseGroup, adviseLoans,
 	} {
 		if a := rule(d); a != nil {
+			a.More = moreAbout + a.Kind + ".md"
 			advice = append(advice, *a)
 		}
 	}

@@ -1,6 +1,7 @@
 package debugpage
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,12 @@ func TestPage_AdviceRules(t *testing.T) {
 	}
 	times := func(count uint64, p50, p99 time.Duration) Times {
 		return Times{Count: count, P50: p50, P99: p99}
+	}
+	waiting := []Slot{{State: "blocking"}, {State: "waiting"}}
+	still := func(n int) []Point { return slices.Repeat([]Point{{Queued: 1}}, n) }
+	full := func(n int) []Point { return slices.Repeat([]Point{{Waiting: 1}}, n) }
+	group := func(others, started int) []executor.GroupInfo {
+		return []executor.GroupInfo{{Name: "backup", Limit: -1, Active: started, Started: started, Others: others}}
 	}
 	open := func(d State) State {
 		d.Lifecycle, d.Budget, d.MaxSpares = "open", 10*ms, 8
@@ -110,6 +117,54 @@ func TestPage_AdviceRules(t *testing.T) {
 			State{Sizing: executor.Sizing{Fixed: true}},
 			[]string{"slots is fixed", "e.Resize(0)"},
 		},
+		{
+			AdviceSubmitters,
+			State{Stats: executor.Stats{Slots: 2, Spares: 8, Queued: 9, Waiting: 2}, Slots: waiting, History: still(10)},
+			State{Stats: executor.Stats{Slots: 2, Spares: 8, Queued: 9, Waiting: 2}, Slots: waiting, History: still(9)},
+			[]string{"All 10 tasks", "2 submitters wait for room", "WithQueueLimit"},
+		},
+		{
+			AdviceWaiters,
+			State{Stats: executor.Stats{Slots: 2, Spares: 8, Queued: 9}, Slots: waiting, History: still(10)},
+			State{Stats: executor.Stats{Slots: 2, Spares: 7, Queued: 9}, Slots: waiting, History: still(10)}, // a spare is left
+			[]string{"All 10 tasks", "9 tasks wait in the queue", "WithMaxSpares"},
+		},
+		{
+			AdviceWaiters,
+			State{Stats: executor.Stats{Spares: 8, Queued: 1}, Slots: waiting, History: still(10)},
+			State{Stats: executor.Stats{Spares: 8, Queued: 1}, Slots: slot("computing", ms, false), History: still(10)}, // one works
+			nil,
+		},
+		{
+			AdviceWaiters,
+			State{Stats: executor.Stats{Spares: 8, Queued: 1}, Slots: waiting, History: still(10)},
+			State{Stats: executor.Stats{Spares: 8, Queued: 1}, Slots: waiting, History: append(still(9), Point{Completed: 0.1, Queued: 1})}, // slowly
+			nil,
+		},
+		{
+			AdviceGroup,
+			State{Stats: executor.Stats{QueueLimit: 8, Running: 2}, Groups: group(1, 6), History: full(3)},
+			State{Stats: executor.Stats{QueueLimit: 8, Running: 2}, Groups: group(0, 6), History: full(3)}, // it holds up itself alone
+			[]string{"backup", "at least 4 of the queue's 8", "1 submitter waits", "SetLimit"},
+		},
+		{
+			AdviceGroup,
+			State{Stats: executor.Stats{QueueLimit: 8, Running: 2}, Groups: group(5, 6), History: full(3)},
+			State{Stats: executor.Stats{QueueLimit: 8, Running: 2}, Groups: group(5, 5), History: full(3)}, // others fill the queue
+			nil,
+		},
+		{
+			AdviceGroup,
+			State{Stats: executor.Stats{QueueLimit: 8}, Groups: group(1, 6), History: full(3)},
+			State{Stats: executor.Stats{QueueLimit: 8}, Groups: group(1, 6), History: append(full(2), Point{})}, // a burst
+			nil,
+		},
+		{
+			AdviceLoans,
+			State{Window: Window{Returned: 20}},
+			State{Window: Window{Returned: 19}},
+			[]string{"60 s 20 slots", "executor.Receive"},
+		},
 	} {
 		d := open(c.silent)
 		require.Empty(t, advise(&d), "%s: nothing is wrong", c.kind)
@@ -119,6 +174,7 @@ func TestPage_AdviceRules(t *testing.T) {
 		require.Equal(t, c.kind, all[0].Kind)
 		require.NotEmpty(t, all[0].Remedy)
 		require.NotEmpty(t, all[0].Call)
+		require.Contains(t, all[0].More, "/docs/advice/"+c.kind+".md")
 		for _, words := range c.says {
 			require.Contains(t, all[0].Problem+" "+all[0].Remedy+" "+all[0].Call, words)
 		}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,6 +102,9 @@ var (
 // perfettoPage is opened by a click, and by nothing else.
 const perfettoPage = `const target = "https://ui.perfetto.dev", tab = open(target);`
 
+// adviceLink leads to a page about a kind of advice.
+const adviceLink = `href="https://github.com/seed-97bda89a/executor/blob/main/docs/advice/`
+
 // requireSound checks that the tags of a page match, and that it asks for nothing elsewhere.
 func requireSound(t *testing.T, page string) {
 	t.Helper()
@@ -119,13 +123,14 @@ func requireSound(t *testing.T, page string) {
 		}
 		names := regexp.MustCompile(`"[^"]*"`).ReplaceAllString(attributes, "")
 		require.NotRegexp(t, `(?i)\s(on[a-z]+|style)\s*=`, names, "the policy forbids it")
+		attributes = strings.ReplaceAll(attributes, adviceLink, `href="#`) // followed by a click, and by nothing else
 		for _, link := range regexp.MustCompile(`(?i)(?:src|href|action|data)\s*=\s*"([^"]*)"`).FindAllStringSubmatch(attributes, -1) {
 			require.Regexp(t, `^(\?|data:,$|#)`, link[1], "an address elsewhere")
 		}
 	}
 	require.Empty(t, open)
 	require.LessOrEqual(t, strings.Count(page, perfettoPage), 1)
-	require.NotRegexp(t, `(?i)https?://|url\(|@import`, strings.ReplaceAll(page, perfettoPage, ""))
+	require.NotRegexp(t, `(?i)https?://|url\(|@import`, strings.NewReplacer(perfettoPage, "", adviceLink, "").Replace(page))
 }
 
 // Mutant: a style attribute, a font or a script from elsewhere. Mutant: the policy allows 'unsafe-inline'.
@@ -215,6 +220,7 @@ func TestPage_SlotsShowWhatTheyDo(t *testing.T) {
 func advised(t *testing.T, e *executor.Executor, kind string) debugpage.Advice {
 	t.Helper()
 	url := serve(t, debugpage.Handler(e))
+	openStream(t, url) // so that the page goes on looking
 	var found debugpage.Advice
 	eventually(t, "advice of the kind "+kind, func() bool {
 		for _, a := range report(t, url).Advice {
@@ -280,6 +286,72 @@ func TestPage_AdviceAboutRealTasks(t *testing.T) {
 			_ = e.TryGo(context.Background(), func(context.Context) {})
 		}
 		require.Contains(t, advised(t, e, debugpage.AdviceRejections).Problem, "4 submissions were refused in the last")
+	})
+	// The tasks wait for who submits, in a queue of 4 and a spare.
+	t.Run("submitters", func(t *testing.T) {
+		e := debugged(t, executor.WithSlots(1), executor.WithMaxSpares(1), executor.WithQueueLimit(4))
+		results, sent := make(chan int), make(chan struct{})
+		go func() {
+			defer close(sent)
+			for i := range 16 {
+				_ = e.Go(context.Background(), func(ctx context.Context) { _ = executor.Send(ctx, results, i) })
+			}
+		}()
+		require.Contains(t, advised(t, e, debugpage.AdviceSubmitters).Problem, "1 submitter waits for room")
+		for range 16 { // the cure: somebody else takes them
+			await(t, "a result", results)
+		}
+		await(t, "all are submitted", sent)
+	})
+	// A barrier of one more than slots and spares.
+	t.Run("waiters", func(t *testing.T) {
+		e := debugged(t, executor.WithSlots(1), executor.WithMaxSpares(1))
+		g := newGate(t)
+		for range 3 {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) { executor.Blocking(ctx, g.Wait) }))
+		}
+		require.Contains(t, advised(t, e, debugpage.AdviceWaiters).Problem, "1 task waits in the queue")
+	})
+	t.Run("group", func(t *testing.T) {
+		e := debugged(t, executor.WithSlots(1), executor.WithQueueLimit(4), executor.WithStallDetection(false))
+		gate := stick(t, e, 1)
+		g := e.NewGroup(executor.WithTaskName(context.Background(), "backup"))
+		for range 4 {
+			g.Go(func(context.Context) error { return nil })
+		}
+		went := make(chan struct{})
+		go func() { defer close(went); _ = e.Go(context.Background(), func(context.Context) {}) }()
+		require.Contains(t, advised(t, e, debugpage.AdviceGroup).Problem, "backup has at least 3 of the queue's 4 places, and with other tasks 1 submitter waits")
+		gate.Open()
+		await(t, "the other task is accepted", went)
+		require.NoError(t, g.Wait())
+	})
+	// Each round of the pipeline stands still until a slot is lent for the one who waits.
+	t.Run("loans", func(t *testing.T) {
+		e := debugged(t, executor.WithSlots(1))
+		openStream(t, serve(t, debugpage.Handler(e))).next()
+		stop := make(chan struct{})
+		var pairs sync.WaitGroup
+		pairs.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				ch := make(chan int)
+				for range 12 {
+					_ = e.Go(context.Background(), func(context.Context) { <-ch })
+				}
+				for range 12 {
+					_ = e.Go(context.Background(), func(context.Context) { ch <- 1 })
+				}
+				_ = e.Quiesce(context.Background())
+			}
+		})
+		advised(t, e, debugpage.AdviceLoans)
+		close(stop)
+		pairs.Wait()
 	})
 }
 

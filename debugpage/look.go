@@ -139,9 +139,10 @@ func eventOf(ev executor.EventInfo, what string) Event {
 // stallText is what happened, in words.
 func stallText(ev *executor.EventInfo) string {
 	text := map[string]string{
-		executor.StallCPU:     "computes past the budget",
-		executor.StallBlocked: "blocks outside of Blocking",
-		executor.StallSpares:  "blocks, and there is no spare",
+		executor.StallCPU:        "computes past the budget",
+		executor.StallBlocked:    "blocks outside of Blocking",
+		executor.StallSpares:     "blocks, and there is no spare",
+		executor.StallSubmitters: "blocks, there is no spare, and submitters wait for room",
 	}[ev.Reason]
 	if ev.Still > 0 {
 		text += fmt.Sprintf(" for %s; %d stood still, %s waited", durationText(ev.Age), ev.Still, numberText(ev.Queued))
@@ -184,6 +185,7 @@ func windowOf(first, now *counted) Window {
 		Rejected:      since(now.stats.Rejected, first.stats.Rejected),
 		RejectedFull:  since(now.stats.RejectedFull, first.stats.RejectedFull),
 		Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),
+		Returned:      since(now.stats.Compensated+uint64(first.stats.Lent), first.stats.Compensated+uint64(now.stats.Lent)),
 		NoSpare:       since(now.stats.StallsNoSpare, first.stats.StallsNoSpare),
 		Periods:       since(now.quota.Periods, first.quota.Periods),
 		Throttled:     since(now.quota.Throttled, first.quota.Throttled),

@@ -106,6 +106,7 @@ type Window struct {
 	RejectedFull  uint64        `json:"rejectedFull"`  // those of Rejected that found the queue full
 	Uncompensated uint64        `json:"uncompensated"` // times a blocked task kept its slot for want of a spare
 	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection, 10 ms apart, that found too few spares
+	Returned      uint64        `json:"returned"`      // slots lent because tasks blocked without Blocking, and given back
 	Periods       uint64        `json:"periods"`       // of the CPU quota
 	Throttled     uint64        `json:"throttled"`     // of these, in which the process was stopped
 }
@@ -139,6 +140,7 @@ type Advice struct {
 	Problem string `json:"problem"` // what was seen
 	Remedy  string `json:"remedy"`  // what to do
 	Call    string `json:"call"`    // the call or option that does it
+	More    string `json:"more"`    // the address of a page about this kind
 }
 
 // The kinds of Advice.
@@ -151,4 +153,8 @@ const (
 	AdviceRejections = "rejections" // submissions were refused
 	AdviceSpares     = "spares"     // tasks block, and no spare is left to stand in for them
 	AdviceThrottled  = "throttled"  // the kernel stopped the process in over 5 % of the quota's periods
+	AdviceSubmitters = "submitters" // submitters wait for room, and all tasks that may wait at once do, perhaps for them
+	AdviceWaiters    = "waiters"    // tasks wait, no spare is left, and none has ended for 10 s
+	AdviceGroup      = "group"      // the tasks of one group fill the queue, and others wait for room
+	AdviceLoans      = "loans"      // tasks block without Blocking, again and again, for a moment each
 )

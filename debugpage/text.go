@@ -32,7 +32,7 @@ func renderText(d *State) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s: %s, up %s\n%s\n", printable(d.Name), d.Lifecycle, durationText(v.Up), printable(v.Why))
 	for _, a := range d.Advice {
-		fmt.Fprintf(&b, "\n! %s\n  %s\n  %s\n", printable(a.Problem), a.Remedy, a.Call)
+		fmt.Fprintf(&b, "\n! %s\n  %s\n  %s\n  %s\n", printable(a.Problem), a.Remedy, a.Call, a.More)
 	}
 	for _, sentence := range d.Story {
 		fmt.Fprintf(&b, "\n%s\n", printable(sentence))

@@ -68,6 +68,7 @@ func (l *testLog) end() {
 var kinds = []string{
 	debugpage.AdviceBlocked, debugpage.AdviceCgo, debugpage.AdviceCheckpoint, debugpage.AdviceLatency,
 	debugpage.AdviceRejections, debugpage.AdviceSpares, debugpage.AdviceSyscall, debugpage.AdviceThrottled,
+	debugpage.AdviceSubmitters, debugpage.AdviceWaiters, debugpage.AdviceGroup, debugpage.AdviceLoans,
 }
 
 // NoAdvice makes the test fail if, from now until the test ends, the live page of exec would give advice: a task that blocks

@@ -137,6 +137,31 @@ func TestNoAdvice(t *testing.T) {
 		})
 		require.Empty(t, r.errors)
 	})
+	// What the advice about waiting looks at, as it should be: all wait, marked, and as many as there are places; a group with a
+	// limit beside others; a queue that is full, of tasks that end. Mutant: a rule forgets that tasks end, or who waits.
+	t.Run("healthy waits", func(t *testing.T) {
+		t.Parallel()
+		r := run(func(t *recorder) {
+			exec := executortest.New(t, executor.WithSlots(2), executor.WithMaxSpares(6), executor.WithQueueLimit(4))
+			executortest.NoAdvice(t, exec, debugpage.AdviceLatency) // that depends on the machine
+			group, values := exec.NewGroup(context.Background()), make(chan int)
+			group.SetLimit(6) // as many as may wait, less the two others
+			taken := make(chan struct{})
+			go func() { // not who submits
+				defer close(taken)
+				for range 200 {
+					<-values
+					_ = exec.Go(context.Background(), func(context.Context) {})
+				}
+			}()
+			for i := range 200 {
+				group.Go(func(ctx context.Context) error { return executor.Send(ctx, values, i) })
+			}
+			_ = group.Wait()
+			<-taken
+		})
+		require.Empty(t, r.errors)
+	})
 	t.Run("refusals", func(t *testing.T) {
 		t.Parallel()
 		r := run(func(t *recorder) { refuse(t) })

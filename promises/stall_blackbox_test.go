@@ -213,6 +213,33 @@ func TestStall_MarkedTasksBeyondTheSparesAreReported(t *testing.T) {
 	}
 }
 
+// Who submits is to take the results, and waits for room instead. Mutant: who waits is not counted, or the reason stays.
+func TestStall_SubmittersThatTheTasksWaitForAreReported(t *testing.T) {
+	reports := make(chan executor.StallInfo, 1000)
+	e := newExecutor(t, executor.WithSlots(1), executor.WithMaxSpares(1), executor.WithQueueLimit(4),
+		executor.WithOnStall(func(i executor.StallInfo) { reports <- i }))
+	const n = 16
+	results, sent := make(chan int), make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range n {
+			_ = e.Go(context.Background(), func(ctx context.Context) { _ = executor.Send(ctx, results, i) })
+		}
+	}()
+	i := await(t, "a report", reports)
+	for i.Reason != executor.StallSubmitters { // it may have come between two submissions
+		require.Equal(t, executor.StallSpares, i.Reason)
+		i = await(t, "a report of the submitter", reports)
+	}
+	require.Equal(t, 1, i.Waiting)
+	require.Contains(t, i.Stack, "executor.Send")
+	for range n {
+		await(t, "a result", results)
+	}
+	await(t, "all are submitted", sent)
+	quiet(t, e)
+}
+
 // In a bubble the processors are idle whenever the clock moves, and a minute takes no time.
 func TestStall_OffMeansOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
