@@ -10,16 +10,25 @@ import (
 
 // spot is where a task waits: a lane, and in a fair one a tenant.
 type spot struct {
-	lane   *laneQueue
+	lane   waitedFor
 	tenant string
 }
 
-func (at *spot) queue() *laneQueue {
+// waitedFor is the *laneQueue, whose type entries do not name: a program without lanes does not link them.
+type waitedFor interface{ removeWaiter(w *waiter) }
+
+// in returns the lane, or nil.
+func (at *spot) in() waitedFor {
 	if at == nil {
 		return nil
 	}
 	return at.lane
 }
+
+// queue is called only where there are lanes.
+func (at *spot) queue() *laneQueue { return at.lane.(*laneQueue) }
+
+func (q *laneQueue) removeWaiter(w *waiter) { q.waiters.remove(w) }
 
 // laneQueue is one lane. All of it is under the injector's lock, but for what never changes.
 type laneQueue struct {

@@ -138,7 +138,7 @@ func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error)
 	if p := l.recent.Load(); en.fn != nil && (p == nil || !sameContext(p.parent, en.of.parent)) { // as injector.recent
 		l.recent.Store(&placed{en.of.parent, at})
 	}
-	q, lq := &l.e.inject, at.lane
+	q, lq := &l.e.inject, at.queue()
 	if !lq.counted && !en.alone() && l.e.handOver(en) {
 		lq.handed.Add(1)
 		return nil, nil
@@ -167,13 +167,13 @@ func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error)
 }
 
 func (l *lanes) requeue(at *spot, en entry) {
-	at.lane.used++
-	at.lane.push(at, en)
+	at.queue().used++
+	at.queue().push(at, en)
 }
 
 func (l *lanes) addDrain(at *spot, en entry) {
 	l.e.inject.drains++
-	at.lane.push(at, en)
+	at.queue().push(at, en)
 }
 
 // take takes entries of the lane that goes next: one with a hold, or a batch. A batch is of one lane.
@@ -235,7 +235,7 @@ func (l *lanes) guest(r *runner, parent context.Context) (got bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	q, e, lq := &l.e.inject, l.e, at.lane
+	q, e, lq := &l.e.inject, l.e, at.queue()
 	q.mu.Lock()
 	defer q.unlock()
 	if err = q.refusal(false); err != nil {
@@ -273,7 +273,7 @@ func (l *lanes) guest(r *runner, parent context.Context) (got bool, err error) {
 // enlist is Executor.enlist.
 func (l *lanes) enlist(w *waiter, stuck bool) (settled bool, err error) {
 	q, at := &l.e.inject, w.of.(*spot)
-	lq := at.lane
+	lq := at.queue()
 	q.mu.Lock()
 	err = q.refusal(false)
 	accepted := err == nil && lq.accept(at, w.en)

@@ -282,7 +282,7 @@ func (s *strand) changesLane() bool {
 	}
 	s.home.mu.Lock()
 	defer s.home.mu.Unlock()
-	return s.head != nil && s.head.at.queue() != s.at.Load().queue()
+	return s.head != nil && s.head.at.in() != s.at.Load().in()
 }
 
 // orderSpot returns the lane in which a task of a strand waits for its turn, if there are lanes and it is from outside; or

@@ -323,7 +323,7 @@ func (e *Executor) leaveList(ctx context.Context, w *waiter) error {
 	q.mu.Lock()
 	left := w.listed
 	if at, ok := w.of.(*spot); ok && left {
-		at.lane.waiters.remove(w)
+		at.lane.removeWaiter(w)
 	} else if left {
 		q.waiters.remove(w)
 	}
