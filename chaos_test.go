@@ -74,9 +74,9 @@ type stopped struct {
 	once    sync.Once
 }
 
-// hold stops the first goroutine that passes a point and that who accepts (nil: any). No other point does
-// anything until the test ends. Tests that hold are not parallel.
-func hold(t *testing.T, at chaos.Point, who func() bool) *stopped {
+// stopAt stops the first goroutine that passes a point and that who accepts (nil: any). No other point does
+// anything until the test ends. Tests that call it are not parallel.
+func stopAt(t *testing.T, at chaos.Point, who func() bool) *stopped {
 	h := &stopped{t: t, arrived: make(chan struct{}), resume: make(chan struct{})}
 	var taken atomic.Bool
 	hook := func(p chaos.Point) {
@@ -109,7 +109,7 @@ func TestChaos_QuiesceIsNotAnsweredWithAnEarlierMoment(t *testing.T) {
 	e, err := New(WithSlots(1), WithStallDetection(false))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, e.Close()) }()
-	h := hold(t, chaos.L1Summed, onRunner)
+	h := stopAt(t, chaos.L1Summed, onRunner)
 	ctx := context.Background()
 	gates := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
 	open := [2]func(){sync.OnceFunc(func() { close(gates[0]) }), sync.OnceFunc(func() { close(gates[1]) })}
@@ -172,7 +172,7 @@ func TestChaos_ATaskComesWhileTheLastSearcherParks(t *testing.T) {
 	testkit.Await(t, "it happens", stuck) // there is somebody to steal from, so the other one searches before it parks
 	ran := make(chan struct{}, 2)
 	task := func(context.Context) { ran <- struct{}{} }
-	h := hold(t, chaos.P2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
+	h := stopAt(t, chaos.P2Parks, func() bool { return onRunner() && searching(e.word.Load()) == 1 })
 	require.NoError(t, e.Go(context.Background(), task))
 	testkit.Await(t, "it happens", ran)
 	h.await()
@@ -198,7 +198,7 @@ func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
 		close(ended)
 	}))
 	testkit.Await(t, "it happens", in)
-	h := hold(t, chaos.B3Held, func() bool { return !onRunner() })
+	h := stopAt(t, chaos.B3Held, func() bool { return !onRunner() })
 	ran := make(chan struct{})
 	go func() { _ = e.Go(context.Background(), func(context.Context) { close(ran) }) }()
 	h.await()
@@ -217,7 +217,7 @@ func TestChaos_ARetakerIsLateForABlockedTask(t *testing.T) {
 // Mutant: room counts from real.
 func TestChaos_AnOwnerFillsItsDequeAroundAThief(t *testing.T) {
 	e := endedLater(t, WithSlots(2))
-	h := hold(t, chaos.D2Claimed, onRunner)
+	h := stopAt(t, chaos.D2Claimed, onRunner)
 	const n = 3 * dequeCap
 	var ran [n + 1]atomic.Int32
 	filled := make(chan struct{})
@@ -271,7 +271,7 @@ func TestChaos_ATaskComesWhileTheKeeperStops(t *testing.T) {
 	e, err := New(WithSlots(1))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close()) })
-	h := hold(t, chaos.P1Calm, func() bool { return e.word.Load()&watched != 0 })
+	h := stopAt(t, chaos.P1Calm, func() bool { return e.word.Load()&watched != 0 })
 	leave := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
 	stick := func(i int) {
 		started := make(chan struct{})
@@ -299,7 +299,7 @@ func TestChaos_ATaskOfASerialComesWithTheEnd(t *testing.T) {
 	e, err := New(WithSlots(1))
 	require.NoError(t, err)
 	s := NewSerial(e)
-	h := hold(t, chaos.Q3Accepted, nil)
+	h := stopAt(t, chaos.Q3Accepted, nil)
 	refused, down, ran := make(chan error, 1), make(chan error, 1), make(chan struct{})
 	go func() { refused <- s.Go(context.Background(), func(context.Context) { close(ran) }) }()
 	h.await()
@@ -331,7 +331,7 @@ func TestChaos_ATaskOfAGroupComesWithTheFirstError(t *testing.T) {
 	ctx := g.Context()
 	next := make(chan struct{})
 	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(next); <-leave }))
-	h := hold(t, chaos.P1Published, func() bool { return !onRunner() })
+	h := stopAt(t, chaos.P1Published, func() bool { return !onRunner() })
 	added := make(chan struct{})
 	go func() { defer close(added); g.Go(func(context.Context) error { t.Error("it runs"); return nil }) }()
 	h.await()
@@ -378,7 +378,7 @@ func TestChaos_ADrainEndsWhileAnotherWaits(t *testing.T) {
 	require.NoError(t, err)
 	second, err = SubmitOn(bg, s, func(context.Context) (int, error) { close(ran); return 2, nil })
 	require.NoError(t, err)
-	h := hold(t, chaos.W1Waits, func() bool { return currentRunner(bg) == holder.Load() })
+	h := stopAt(t, chaos.W1Waits, func() bool { return currentRunner(bg) == holder.Load() })
 	close(gate[0])
 	testkit.Eventually(t, "the first one waits", func() bool {
 		b := e.orders().(*orderBooks)
