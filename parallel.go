@@ -327,12 +327,16 @@ func (s *stream[T, R]) wait() {
 		if stuck = own && s.e.nobodyRuns() && s.idles(); stuck {
 			return
 		}
-		select {
-		case <-done:
-			received = true
-		case <-s.stuck:
-			stuck = true
-		case <-s.ctx.Done():
+		for again := true; again; {
+			again = false
+			select {
+			case <-done:
+				received = true
+			case <-s.stuck:
+				stuck = s.idles()
+				again = !stuck // to wait anew would be to wake itself, for ever
+			case <-s.ctx.Done():
+			}
 		}
 	})
 	if at != nil {
