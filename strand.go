@@ -330,7 +330,7 @@ func (r *runner) ordered(h *strandHome, en entry) {
 		return
 	}
 	h.started()
-	if r.stack.depth == 0 && !r.stack.inBare {
+	if r.stack.depth == 0 && !r.stack.inBare && !r.guest { // nothing is below it on the stack
 		r.bare(en)
 		return
 	}

@@ -196,34 +196,44 @@ func TestDo_AnUnfinishedGuest(t *testing.T) {
 	require.NoError(t, e.Shutdown(bg))
 }
 
-// A task of a Serial that a guest runs in place, because it waits for it and no spare is left, may take the guest's
-// goroutine along: the tasks behind it run all the same.
-// Mutant: workInPlace leaves the strand as it is, drained by nobody.
+// A task of a Serial that a guest runs in place, because it waits for one behind it and no spare is left, may take the
+// guest's goroutine along: it is counted, and the tasks behind it run all the same.
+// Mutants: workInPlace leaves the strand as it is, drained by nobody; a bare task is run as if nothing were below it.
 func TestDo_GoexitOfATaskThatAGuestHelps(t *testing.T) {
-	e := bare(t, 2, executor.WithMaxSpares(0))
-	s := executor.NewSerial(e)
-	release := make(chan struct{})
-	var behind atomic.Bool
-	within(t, "the guest ends", func() {
-		_ = e.Do(bg, func(ctx context.Context) error {
-			for range 2 { // the other slot is lent once, and then held by who waits
-				_ = e.Go(bg, func(ctx context.Context) { _, _, _ = executor.Receive(ctx, release) })
-			}
-			eventually(t, "no spare is left", func() bool { return e.Stats().Uncompensated > 0 })
-			f, err := executor.SubmitOn(ctx, s, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
-			if err == nil {
-				err = s.Go(ctx, func(context.Context) { behind.Store(true) })
-			}
-			if err == nil {
-				_, err = f.Wait(ctx)
-			}
-			t.Errorf("the guest came back: %v", err)
+	for name, submit := range map[string]func(ctx context.Context, s *executor.Serial) error{
+		"bare": func(ctx context.Context, s *executor.Serial) error {
+			return s.Go(ctx, func(context.Context) { runtime.Goexit() })
+		},
+		"future": func(ctx context.Context, s *executor.Serial) error {
+			_, err := executor.SubmitOn(ctx, s, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
 			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := bare(t, 2, executor.WithMaxSpares(0))
+			s := executor.NewSerial(e)
+			release := make(chan struct{})
+			var behind atomic.Bool
+			within(t, "the guest ends", func() {
+				_ = e.Do(bg, func(ctx context.Context) error {
+					for range 2 { // the other slot is lent once, and then held by who waits
+						_ = e.Go(bg, func(ctx context.Context) { _, _, _ = executor.Receive(ctx, release) })
+					}
+					eventually(t, "no spare is left", func() bool { return e.Stats().Uncompensated > 0 })
+					err := submit(ctx, s)
+					if err == nil {
+						err = s.Do(ctx, func(context.Context) error { behind.Store(true); return nil })
+					}
+					t.Errorf("the guest came back: %v", err)
+					return err
+				})
+			})
+			close(release)
+			st := quiet(t, e)
+			require.True(t, behind.Load())
+			require.EqualValues(t, 2, st.Panicked, "the guest, and the task")
 		})
-	})
-	close(release)
-	quiet(t, e)
-	require.True(t, behind.Load())
+	}
 }
 
 // Blocking that nobody marked is found in a guest too (promise 13).
