@@ -99,7 +99,7 @@ func (r *runner) onTop() bool { return r != nil && r.below != nil }
 func (r *runner) comeBack(top *runner, fn func()) {
 	top.lendAbroad(func() {
 		r.goesOn()
-		defer r.waits.Store(true)
+		defer r.waitsForTasks()
 		r.rise(top, fn)
 	})
 }

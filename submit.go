@@ -231,19 +231,23 @@ func (e *Executor) admitLate(r *runner, ctx context.Context, en entry, wait bool
 // accepted over the limit, and refused beyond the hard cap.
 func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
 	stuck := false
-	if caller := w.caller; caller != nil && caller.block.nested == 0 {
-		caller.expose()
+	if caller := w.caller; caller != nil {
 		if !w.own {
 			e.visitors.enter(e)
 			defer e.visitors.leave()
 		}
-		if caller.hold != nil {
-			defer caller.unhold()()
+		if caller.block.nested == 0 {
+			caller.expose()
+			if caller.hold != nil {
+				defer caller.unhold()()
+			}
+			caller.enter(kindWait)
+			defer caller.leave()
 		}
-		caller.enter(kindWait)
-		defer caller.leave()
-		caller.waitsForTasks()
-		defer caller.goesOn()
+		if !caller.waits.Load() { // it does already, for a turn of Do
+			caller.waitsForTasks()
+			defer caller.goesOn()
+		}
 		stuck = w.own && caller.stuck()
 	}
 	if settled, err := e.enlist(w, stuck); settled {

@@ -31,7 +31,7 @@ var _ = mirrors(map[string]string{
 	"waiterList.push":        "d7dc613f4750",
 	"waiterList.remove":      "6a39913ed389",
 	"Executor.admit":         "9187c2fe5810",
-	"Executor.waitForRoom":   "e73bb9bddd67",
+	"Executor.waitForRoom":   "65aac361a632",
 	"Executor.acceptHeld":    "337bdead3ba1",
 	"Executor.letOver":       "4e877da8f982",
 	"Executor.enlist":        "08da097a2915",
