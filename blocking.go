@@ -16,7 +16,7 @@ import (
 //	B4 Coming back never waits: own slot, else a free slot, else surplus.
 //	B5 Every runner that is not parked has a slot or one of MaxSpares credits: a credit exactly if it has no
 //	   slot, so nothing needs to say so. There are never more runners than slots and spares, for a new one is
-//	   started only when none is parked.
+//	   started only when none is parked. The one exception are credits for visitors (B7, guest.go).
 
 // The Blocking word of a runner: epoch<<4 | denied<<3 | kind<<2 | phase. The epoch makes two visits
 // to BLOCKED different, so that a retaker can not take a slot for a visit that is over.

@@ -40,10 +40,8 @@ func (e *Executor) do(ctx context.Context, fn func(context.Context) error, wait 
 		return err
 	}
 	top := currentRunner(ctx)
-	for r := top; r != nil; r = r.below {
-		if r.e == e {
-			return r.doInside(top, ctx, fn)
-		}
+	if r := top.of(e); r != nil {
+		return r.doInside(top, ctx, fn)
 	}
 	if over(ctx) {
 		return e.rejected(errorOf(ctx))
@@ -83,13 +81,19 @@ func (e *Executor) asTask(top *runner, fn func()) bool {
 	if !top.onTop() || top.e == e {
 		return false
 	}
-	for r := top.below; r != nil; r = r.below {
-		if r.e == e {
-			r.comeBack(top, fn)
-			return true
-		}
+	r := top.of(e)
+	if r != nil {
+		r.comeBack(top, fn)
 	}
-	return false
+	return r != nil
+}
+
+// of returns the innermost runner of e that the goroutine of r is, or nil: r itself, or one below it.
+func (r *runner) of(e *Executor) *runner {
+	for r != nil && r.e != e {
+		r = r.below
+	}
+	return r
 }
 
 // onTop reports whether r is a guest on the goroutine of another executor's task.

@@ -155,7 +155,8 @@ func WithQueueLimit(n int) Option {
 }
 
 // WithMaxSpares bounds the runners beyond the slots, which stand in for blocked, waiting and yielded
-// tasks: 0 to 65536. 0 means that a blocked task keeps its slot. Default: 256.
+// tasks: 0 to 65536. 0 means that a blocked task keeps its slot. Only where two executors wait for each other may there be
+// more, while every task that has begun waits for tasks. Default: 256.
 func WithMaxSpares(n int) Option {
 	return option(func(c *config) {
 		switch {

@@ -89,24 +89,28 @@ func (r *runner) inPlace(run func()) {
 // await parks until done is closed, by a task of e, which is nil's result, or ctx is done. early, if not nil, is another
 // channel that ends the wait; early then says whether it did.
 func (r *runner) await(e *Executor, ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
-	r.lendFor(e, func() {
-		if early == nil && ctx.Done() == nil {
-			<-done
-			return
-		}
-		select {
-		case <-done:
-		case <-early:
-			byEarly = true
-		case <-ctx.Done():
-			select {
-			case <-done: // both: the result counts
-			default:
-				err = errorOf(ctx)
-			}
-		}
-	})
+	r.lendFor(e, func() { byEarly, err = receiveEnd(ctx, done, early) })
 	return byEarly, err
+}
+
+// receiveEnd is what await does once the slot is lent.
+func receiveEnd(ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
+	if early == nil && ctx.Done() == nil {
+		<-done
+		return false, nil
+	}
+	select {
+	case <-done:
+	case <-early:
+		return true, nil
+	case <-ctx.Done():
+		select {
+		case <-done: // both: the result counts
+		default:
+			return false, errorOf(ctx)
+		}
+	}
+	return false, nil
 }
 
 // bury accounts for the queue entry of a task that r has claimed. The entry is dead. Usually it is the
@@ -293,13 +297,7 @@ func WaitFor(ctx context.Context, wg *sync.WaitGroup) error {
 		wg.Wait()
 		close(gone)
 	}()
-	r.lendWhile(func() {
-		select {
-		case <-gone:
-		case <-ctx.Done():
-			err = errorOf(ctx)
-		}
-	})
+	r.lendWhile(func() { _, err = receiveEnd(ctx, gone, nil) })
 	return err
 }
 
