@@ -48,3 +48,27 @@ func result[T any](t testing.TB, f *executor.Future[T]) error {
 	t.Helper()
 	return pools.Result(t, f)
 }
+
+// resizing gives e these sizes, one after the other and over again, with a pause after each, until stop is called.
+func resizing(t testing.TB, e *executor.Executor, pause func(), sizes ...int) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if err := e.Resize(sizes[i%len(sizes)]); err != nil {
+				t.Error(err)
+			}
+			pause()
+		}
+	}()
+	return func() {
+		t.Helper()
+		close(end)
+		await(t, "the last change of size", ended)
+	}
+}

@@ -223,22 +223,7 @@ func TestPromise08_ResizeUnderLoadLosesNothing(t *testing.T) {
 	for _, spares := range []int{0, 8} {
 		t.Run(fmt.Sprint("spares=", spares), func(t *testing.T) {
 			e := spared(t, 2, spares, executor.WithQueueLimit(256))
-			stop := make(chan struct{})
-			resized := make(chan struct{})
-			go func() {
-				defer close(resized)
-				for i := 0; ; i++ {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					if err := e.Resize([]int{1, 8, 3, 64, 2}[i%5]); err != nil {
-						t.Error(err)
-					}
-					runtime.Gosched()
-				}
-			}()
+			stop := resizing(t, e, runtime.Gosched, 1, 8, 3, 64, 2)
 			exactlyOnce(t, e, 4, scaled(4000))
 			g := e.NewGroup(context.Background())
 			for i := range scaled(1000) {
@@ -250,8 +235,7 @@ func TestPromise08_ResizeUnderLoadLosesNothing(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			close(stop)
-			<-resized
+			stop()
 			for _, n := range []int{1, 5, 2} {
 				require.NoError(t, e.Resize(n))
 				require.Equal(t, n, e.Stats().Slots)

@@ -613,22 +613,7 @@ func TestStall_RacesWithEverything(t *testing.T) {
 		}
 	}
 	out := crowd(t, e, slots+5) // so that the first half certainly runs on lent slots
-	resized := make(chan struct{})
-	stop := make(chan struct{})
-	go func() {
-		defer close(resized)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			if err := e.Resize(1 + i%5); err != nil {
-				t.Error(err)
-			}
-			nap()
-		}
-	}()
+	stop := resizing(t, e, nap, 1, 2, 3, 4, 5)
 	for i := range n {
 		if i == n/2 {
 			out()
@@ -647,8 +632,7 @@ func TestStall_RacesWithEverything(t *testing.T) {
 		require.NoError(t, err)
 	}
 	s := quiet(t, e)
-	close(stop)
-	await(t, "the last change of size", resized)
+	stop()
 	require.EqualValues(t, n, ended.Load())
 	require.NotZero(t, s.Compensated)
 	require.NoError(t, e.Resize(slots))
