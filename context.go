@@ -331,10 +331,13 @@ func (t *linkTable) of(parent context.Context) *link {
 		l.cancel(ErrClosed)
 		return other
 	default:
-		runtime.AddCleanup(l, t.forget, done)
-		if l.watcher != nil && !bubble {
-			runtime.AddCleanup(l, func(w *watcher) { w.leave() }, l.watcher)
-		}
+		w := l.watcher
+		runtime.AddCleanup(l, func(clean func()) { clean() }, func() { // which must not lead to l
+			t.forget(done)
+			if w != nil && !bubble {
+				w.leave()
+			}
+		})
 	}
 	return l
 }

@@ -84,7 +84,8 @@ func (p *PanicError) Format(s fmt.State, verb rune) {
 		text += "\n\n" + string(p.Stack)
 	}
 	type plain string // which has no methods
-	_, _ = fmt.Fprintf(s, strings.ReplaceAll(fmt.FormatString(s, verb), "+", ""), plain(text))
+	before, after, _ := strings.Cut(fmt.FormatString(s, verb), "+")
+	_, _ = fmt.Fprintf(s, before+after, plain(text))
 }
 
 // siteOf returns the function and the line of a stack that panicked, or "". A panic that went on through a

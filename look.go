@@ -60,7 +60,7 @@ type held struct {
 // slots looks at every slot, and keeps track of the tasks in them.
 func (o *observer) slots(e *Executor, now time.Time) []held {
 	e.idle.mu.Lock()
-	slots, free := slices.Collect(e.slots.Load().all()), slices.Clone(e.idle.free)
+	slots, free := e.slots.Load().list(), slices.Clone(e.idle.free)
 	all := make([]held, len(slots))
 	searchers := searching(e.word.Load())
 	for i, s := range slots {

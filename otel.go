@@ -174,7 +174,9 @@ func series(f func(n, at int, is string)) {
 	}
 }
 
-// attributes returns those of each series, for an executor's name.
+// attributesOf returns those of each series, for an executor's name.
+//
+//go:noinline
 func attributesOf(name string) (of []metric.ObserveOption) {
 	series(func(_, at int, is string) {
 		attrs := []attribute.KeyValue{executorName(name)}

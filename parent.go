@@ -189,6 +189,8 @@ func detached(ctx context.Context) bool {
 }
 
 // valuesOf returns a parent that has ctx's values and is never done.
+//
+//go:noinline
 func valuesOf(ctx context.Context) context.Context {
 	return rebase(ctx, func(base context.Context) context.Context {
 		switch c := base.(type) {

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -318,7 +317,7 @@ func endRunners(unlisted []*runner) {
 
 // grow adds n slots, first those that were to be retired and are still held. Caller holds idle.mu.
 func (e *Executor) grow(n int) {
-	slots := slices.Collect(e.slots.Load().all())
+	slots := e.slots.Load().list()
 	for _, s := range slots {
 		if n > 0 && s.loan == nil && s.retire.Load() {
 			s.retire.Store(false)
@@ -341,7 +340,13 @@ func (e *Executor) shrink(n int) {
 		gone[e.popFree()] = true
 		n--
 	}
-	e.setSlots(slices.DeleteFunc(slices.Collect(e.slots.Load().all()), func(s *slot) bool { return gone[s] }))
+	var left []*slot
+	for s := range e.slots.Load().all() {
+		if !gone[s] {
+			left = append(left, s)
+		}
+	}
+	e.setSlots(left)
 	for s := range e.slots.Load().all() {
 		if n > 0 && s.loan == nil && !s.retire.Load() {
 			s.retire.Store(true)
@@ -387,9 +392,18 @@ func (l *slotList) without(s *slot) *slotList {
 	(*l)[s.index].Store(moved)
 	shorter := (*l)[:last]
 	if 2*last <= cap(*l) { // what is above keeps slots alive that have gone
-		return newSlotList(slices.Collect(shorter.all()))
+		return newSlotList(shorter.list())
 	}
 	return &shorter
+}
+
+// list returns the slots as a list of the caller's own.
+func (l slotList) list() []*slot {
+	slots := make([]*slot, len(l))
+	for i := range l {
+		slots[i] = l[i].Load()
+	}
+	return slots
 }
 
 func (l slotList) all() iter.Seq[*slot] {

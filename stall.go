@@ -395,7 +395,7 @@ func (e *Executor) lend(d decision, stuck []*runner) (short bool) {
 		e.credits.Release(int64(len(lent)))
 		return false
 	}
-	e.setSlots(append(slices.Collect(e.slots.Load().all()), lent...))
+	e.setSlots(append(e.slots.Load().list(), lent...))
 	e.idle.lent += len(lent)
 	e.idle.mu.Unlock()
 	e.outside.compensated.Add(uint64(len(lent)))

@@ -112,7 +112,7 @@ func (p *probe) startSpan(ctx, parent context.Context, r *runner, name *taskName
 		text("executor.name", p.e.name),
 		attribute.Float64("executor.queue.wait", (p.started - p.submitted).Seconds()),
 	}
-	if i := slices.Index(slices.Collect(p.e.slots.Load().all()), r.slot); i >= 0 {
+	if i := slices.Index(p.e.slots.Load().list(), r.slot); i >= 0 {
 		attrs = append(attrs, attribute.Int("executor.slot", i))
 	}
 	if p.home != nil {

@@ -14,15 +14,15 @@ type controlFile struct {
 	file *os.File
 }
 
-// read gives the whole text, valid until buf is used again. A file that has
+// read gives the whole text, which it reads into buf. A file that has
 // gone stale is opened anew: its group may have been removed and made again.
-func (f *controlFile) read(buf *[]byte) ([]byte, error) {
+func (f *controlFile) read(buf *[]byte) (string, error) {
 	for {
 		fresh := f.file == nil
 		if fresh {
 			file, err := os.Open(f.path)
 			if err != nil {
-				return nil, err
+				return "", err
 			}
 			f.file = file
 		}
@@ -31,11 +31,11 @@ func (f *controlFile) read(buf *[]byte) ([]byte, error) {
 		case err == nil: // the buffer is full, and there may be more
 			*buf = make([]byte, 2*len(*buf))
 		case errors.Is(err, io.EOF):
-			return (*buf)[:n], nil
+			return string((*buf)[:n]), nil
 		default:
 			f.close()
 			if fresh {
-				return nil, err
+				return "", err
 			}
 		}
 	}

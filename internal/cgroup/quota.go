@@ -3,7 +3,6 @@
 package cgroup
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"io/fs"
@@ -69,7 +68,7 @@ type Reader struct {
 	mu     sync.Mutex
 	closed bool
 	self   controlFile
-	seen   []byte        // text of self that levels was made from
+	seen   string        // text of self that levels was made from
 	levels []cgroupLevel // innermost first
 	buf    []byte        // scratch for reading
 
@@ -195,8 +194,8 @@ func (q *Reader) tightest() *cgroupLevel {
 	}
 	// If the file cannot be read, for want of a descriptor perhaps, then what
 	// was known before is the best guess.
-	if text, err := q.self.read(&q.buf); err == nil && !bytes.Equal(text, q.seen) {
-		q.find(bytes.Clone(text))
+	if text, err := q.self.read(&q.buf); err == nil && text != q.seen {
+		q.find(text)
 	}
 	var best *cgroupLevel
 	for i := range q.levels {
@@ -239,9 +238,9 @@ func (l *cgroupLevel) refresh(buf *[]byte) {
 
 // find looks for the control files of the groups named in text, the content of
 // /proc/self/cgroup. q.mu is held.
-func (q *Reader) find(text []byte) {
+func (q *Reader) find(text string) {
 	var levels []cgroupLevel
-	if group, v1, ok := cpuGroup(string(text)); ok {
+	if group, v1, ok := cpuGroup(text); ok {
 		mounts, err := os.ReadFile(q.root + "/proc/self/mountinfo")
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return // q.seen is the old one, so the next read tries again
@@ -304,8 +303,8 @@ func newLevel(group, dir string, v1 bool) cgroupLevel {
 }
 
 // parseCPUMax reads cpu.max of cgroup v2: "max 100000" or "150000 100000".
-func parseCPUMax(text []byte) float64 {
-	quota, period, found := bytes.Cut(bytes.TrimSpace(text), []byte(" "))
+func parseCPUMax(text string) float64 {
+	quota, period, found := strings.Cut(strings.TrimSpace(text), " ")
 	if !found {
 		return ratio(positive(quota), 100_000) // the kernel's default period
 	}
@@ -314,8 +313,8 @@ func parseCPUMax(text []byte) float64 {
 
 // positive is the number in text, or 0 if it is none above 0: "-1" and "max"
 // both mean no limit.
-func positive(text []byte) int64 {
-	n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+func positive(text string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil || n < 0 {
 		return 0
 	}

@@ -179,7 +179,7 @@ func TestCgroup_ThrottlingIsWhatTheKernelSays(t *testing.T) {
 	kernel := func() Throttling {
 		text, err := os.ReadFile(outer.Dir + "/cpu.stat")
 		require.NoError(t, err)
-		stat, ok := parseCPUStat(text)
+		stat, ok := parseCPUStat(string(text))
 		require.True(t, ok)
 		return stat
 	}

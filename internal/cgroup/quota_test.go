@@ -239,10 +239,10 @@ func FuzzQuotaReader(f *testing.F) {
 				require.NotEqual(t, byte('/'), rel[len(rel)-1])
 			}
 		}
-		for _, cpus := range []float64{parseCPUMax([]byte(quota)), ratio(positive([]byte(quota)), positive([]byte(period)))} {
+		for _, cpus := range []float64{parseCPUMax(quota), ratio(positive(quota), positive(period))} {
 			require.False(t, cpus < 0 || math.IsNaN(cpus) || math.IsInf(cpus, 0), cpus)
 		}
-		th, _ := parseCPUStat([]byte(stat))
+		th, _ := parseCPUStat(stat)
 		require.GreaterOrEqual(t, th.Time, time.Duration(0))
 	})
 }

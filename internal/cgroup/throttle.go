@@ -1,9 +1,9 @@
 package cgroup
 
 import (
-	"bytes"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,14 +47,14 @@ func (q *Reader) throttling() (t throttled) {
 // parseCPUStat reads cpu.stat of cgroup v1, which has the time in nanoseconds,
 // or v2, which has microseconds under another name. The rest is skipped. A v2
 // group without the cpu controller has a cpu.stat too, but not these lines.
-func parseCPUStat(text []byte) (t Throttling, ok bool) {
-	for line := range bytes.Lines(text) {
-		key, value, _ := bytes.Cut(line, []byte(" "))
-		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64)
+func parseCPUStat(text string) (t Throttling, ok bool) {
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(line, " ")
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
 		if err != nil {
 			continue
 		}
-		switch string(key) {
+		switch key {
 		case "nr_periods":
 			t.Periods, ok = n, true
 		case "nr_throttled":

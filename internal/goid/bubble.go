@@ -1,9 +1,9 @@
 package goid
 
 import (
-	"bytes"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,12 +21,12 @@ func Bubble() uint64 {
 		return 0
 	}
 	var buf [256]byte
-	header, _, _ := bytes.Cut(buf[:runtime.Stack(buf[:], false)], []byte("]"))
-	_, number, ok := bytes.Cut(header, []byte("synctest bubble "))
+	header, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), "]")
+	_, number, ok := strings.Cut(header, "synctest bubble ")
 	if !ok {
 		return 0
 	}
-	n, err := strconv.ParseUint(string(number), 10, 64)
+	n, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return 0
 	}
