@@ -19,6 +19,7 @@ func BenchmarkBlocking(b *testing.B)   { group(b, "Blocking") }
 func BenchmarkWaits(b *testing.B)      { group(b, "Waits") }
 func BenchmarkCheckpoint(b *testing.B) { group(b, "Checkpoint") }
 func BenchmarkTelemetry(b *testing.B)  { group(b, "Telemetry") }
+func BenchmarkLanes(b *testing.B)      { group(b, "Lanes") }
 func BenchmarkTail(b *testing.B)       { group(b, "Tail") }
 func BenchmarkOverload(b *testing.B)   { group(b, "Overload") }
 func BenchmarkOrdered(b *testing.B)    { group(b, "Ordered") }
@@ -35,7 +36,7 @@ func BenchmarkStart(b *testing.B)      { group(b, "Start") }
 
 // groups are the functions above, and BenchmarkCrawl.
 var groups = []string{
-	"Submit", "Spawn", "PingPong", "Efficiency", "Fork", "For", "Blocking", "Waits", "Checkpoint", "Telemetry",
+	"Submit", "Spawn", "PingPong", "Efficiency", "Fork", "For", "Blocking", "Waits", "Checkpoint", "Telemetry", "Lanes",
 	"Tail", "Overload", "Ordered", "Service", "Scale", "Idle", "Memory", "Sort", "Work", "Tree",
 	"Stream", "Pipeline", "Start", "Crawl",
 }

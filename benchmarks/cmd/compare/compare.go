@@ -28,17 +28,27 @@ func compare(rows []suite.Row, f flags, stdout, stderr io.Writer) (clean bool, e
 	if err != nil {
 		return false, err
 	}
-	machine := report.ThisMachine()
-	var lines bytes.Buffer
-	raw := io.MultiWriter(stdout, &lines)
-	if err := report.Preamble(raw, machine); err != nil {
+	book := &book{machine: report.ThisMachine(), quick: f.quick, known: map[string]*suite.Results{}, from: map[string]report.Origin{}}
+	if f.out != "" {
+		book.path = filepath.Join(f.out, "results.txt")
+	}
+	if f.keep || f.resume {
+		if err := book.read(); err != nil {
+			return false, err
+		}
+	}
+	if f.resume {
+		rows = book.missing(rows, f.plan())
+	}
+	if err := report.Preamble(stdout, book.machine); err != nil {
 		return false, err
 	}
-	all, clean, err := runAll(rows, f, machine, raw, stderr)
+	clean, err = runAll(rows, f, book, stdout, stderr)
 	if err != nil {
 		return false, err
 	}
-	options := report.Options{Machine: machine, Command: command(f), Quick: f.quick, Rounds: f.rounds, Foreign: foreign}
+	all := book.all()
+	options := report.Options{Machine: book.machine, Command: command(f), Quick: f.quick, Rounds: f.rounds, From: book.from, Foreign: foreign}
 	if f.out != "" {
 		if options.Plots, err = report.Plots(f.out, all); err != nil {
 			return false, err
@@ -51,18 +61,85 @@ func compare(rows []suite.Row, f flags, stdout, stderr io.Writer) (clean bool, e
 	if f.out == "" {
 		return clean, nil
 	}
-	if err := os.WriteFile(filepath.Join(f.out, "results.txt"), lines.Bytes(), 0o644); err != nil {
-		return false, err
-	}
 	return clean, writePage(filepath.Join(f.out, "BENCHMARKS.md"), page)
 }
 
-// runAll runs row after row, with a line on stderr that says how far it is.
-func runAll(rows []suite.Row, f flags, machine report.Machine, raw, stderr io.Writer) ([]*suite.Results, bool, error) {
-	plan := suite.Plan{Quick: f.quick, Rounds: f.rounds, Limit: 3 * time.Minute}
-	if f.quick {
-		plan.Limit = 40 * time.Second
+// A book holds the results of all rows, and keeps them in a file.
+type book struct {
+	path    string // "": no file
+	machine report.Machine
+	quick   bool
+	known   map[string]*suite.Results
+	from    map[string]report.Origin
+}
+
+// read takes over what is in the file, if there is one.
+func (b *book) read() error {
+	file, err := os.Open(b.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	if b.known, b.from, err = report.Read(file, b.machine, suite.All()); err != nil {
+		return fmt.Errorf("%s: %w", b.path, err)
+	}
+	return nil
+}
+
+// missing returns those of the rows of which the book has not as many rounds as planned, of this commit.
+func (b *book) missing(rows []suite.Row, plan suite.Plan) (out []suite.Row) {
+	for _, r := range rows {
+		got := b.known[r.Name()]
+		if got == nil || b.from[r.Name()] != b.machine.Now(b.quick) || b.machine.Changed ||
+			got.Rounds() < plan.RoundsOf(r) || len(got.Failed) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// add replaces a row's results, in the file too.
+func (b *book) add(r *suite.Results) error {
+	b.known[r.Row.Name()] = r
+	b.from[r.Row.Name()] = b.machine.Now(b.quick)
+	if b.path == "" {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := report.Write(&text, b.machine, b.all(), b.from); err != nil {
+		return err
+	}
+	if err := os.WriteFile(b.path+".new", text.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(b.path+".new", b.path)
+}
+
+// all returns what is known, in the order of the page.
+func (b *book) all() (out []*suite.Results) {
+	for _, r := range suite.All() {
+		if got := b.known[r.Name()]; got != nil {
+			out = append(out, got)
+		}
+	}
+	return out
+}
+
+// plan is what the flags say of each row.
+func (f flags) plan() suite.Plan {
+	p := suite.Plan{Quick: f.quick, Rounds: f.rounds, Limit: 3 * time.Minute}
+	if f.quick {
+		p.Limit = 40 * time.Second
+	}
+	return p
+}
+
+// runAll runs row after row, with a line on stderr that says how far it is.
+func runAll(rows []suite.Row, f flags, book *book, raw, stderr io.Writer) (clean bool, err error) {
+	plan := f.plan()
 	total, done := 0, 0
 	for _, r := range rows {
 		total += plan.RoundsOf(r) * running(r)
@@ -75,20 +152,22 @@ func runAll(rows []suite.Row, f flags, machine report.Machine, raw, stderr io.Wr
 		done++
 	}
 	plan.After = func(r suite.Row, entry string, s meter.Sample) {
-		if err := report.Line(raw, machine, r, entry, s); err != nil && writing == nil {
+		if err := report.Line(raw, book.machine, r, entry, s); err != nil && writing == nil {
 			writing = err
 		}
 	}
-	var all []*suite.Results
-	clean := true
+	clean = true
 	for _, r := range rows {
 		began := time.Now()
 		results, err := plan.Run(r)
 		if err == nil {
 			err = writing
 		}
+		if err == nil {
+			err = book.add(results)
+		}
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
 		for entry, err := range results.Failed {
 			clean = false
@@ -97,10 +176,9 @@ func runAll(rows []suite.Row, f flags, machine report.Machine, raw, stderr io.Wr
 		if f.times {
 			fmt.Fprintf(stderr, "\r\x1b[K%6.1fs  %s\n", time.Since(began).Seconds(), r.Name())
 		}
-		all = append(all, results)
 	}
 	fmt.Fprint(stderr, "\r\x1b[K")
-	return all, clean, nil
+	return clean, nil
 }
 
 // running counts the entries that do something.
@@ -119,7 +197,7 @@ func command(f flags) string {
 	if f.quick {
 		s = append(s, "-quick")
 	}
-	if pattern := f.rows.String(); pattern != "" {
+	if pattern := f.rows.String(); pattern != "" && !f.keep && !f.resume { // else the page has more than these
 		s = append(s, fmt.Sprintf("-run '%s'", pattern))
 	}
 	if f.rounds != 5 {

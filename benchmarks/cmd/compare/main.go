@@ -4,9 +4,12 @@
 // Its output is Go's benchmark format, which benchstat reads, followed by a
 // page in Markdown. With -out DIR it also writes
 //
-//	results.txt      the benchmark lines
+//	results.txt      the benchmark lines, written after each row
 //	BENCHMARKS.md    the page; in a page that exists, only the generated part is replaced
 //	*.svg            pictures of some rows, and an overview
+//
+// A run that was interrupted goes on with -resume; -keep measures some rows anew, and
+// leaves the others as they are. Such rows say when they were measured.
 //
 // Run it from the root of the repository with `go run ./benchmarks/cmd/compare`.
 package main
@@ -37,6 +40,8 @@ type flags struct {
 	quick   bool
 	list    bool
 	times   bool
+	keep    bool
+	resume  bool
 	rounds  int
 	out     string
 	foreign string
@@ -89,6 +94,8 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	set.BoolVar(&f.quick, "quick", false, "small samples: orders of magnitude in under two minutes")
 	set.BoolVar(&f.list, "list", false, "list the rows and stop")
 	set.BoolVar(&f.times, "times", false, "say how long each row took")
+	set.BoolVar(&f.keep, "keep", false, "with -out: rows that are not run now stay as its results.txt has them")
+	set.BoolVar(&f.resume, "resume", false, "with -out: as -keep, and of the rows run only those that results.txt lacks, or has of another commit or with fewer rounds")
 	set.IntVar(&f.rounds, "rounds", 5, "rounds of every row; fewer than 5 are no basis for a claim")
 	set.StringVar(&f.out, "out", "", "`directory` for results.txt, BENCHMARKS.md and pictures; made if it is missing")
 	set.StringVar(&f.foreign, "foreign", "benchmarks/foreign/results.txt", "`file` with the results of benchmarks/foreign/run.sh, if there is one")
@@ -108,6 +115,9 @@ func parse(args []string, stderr io.Writer) (flags, error) {
 	}
 	if f.rounds < 1 {
 		return f, fmt.Errorf("-rounds %d: must be at least 1", f.rounds)
+	}
+	if (f.keep || f.resume) && f.out == "" {
+		return f, errors.New("-keep and -resume need -out: they go on from its results.txt")
 	}
 	if f.rows, err = regexp.Compile(pattern); err != nil {
 		return f, fmt.Errorf("-run: %w", err)

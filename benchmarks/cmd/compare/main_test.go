@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/seed-97bda89a/executor/benchmarks/internal/meter"
+	"github.com/seed-97bda89a/executor/benchmarks/internal/report"
+	"github.com/seed-97bda89a/executor/benchmarks/internal/suite"
 )
 
 func TestFlags_BadOnesExitWithTwoAndSayWhy(t *testing.T) {
@@ -18,6 +24,8 @@ func TestFlags_BadOnesExitWithTwoAndSayWhy(t *testing.T) {
 		{[]string{"-rounds", "many"}, "many"},
 		{[]string{"-run", "("}, "-run: "},
 		{[]string{"-run", "no such row"}, "matches no row"},
+		{[]string{"-keep"}, "need -out"},
+		{[]string{"-resume"}, "need -out"},
 		{[]string{"extra"}, `unexpected argument "extra"`},
 	} {
 		var stdout, stderr bytes.Buffer
@@ -78,5 +86,67 @@ func TestCompare_WritesEverythingItPromises(t *testing.T) {
 	}
 	if strings.Contains(stdout.String(), dir) {
 		t.Error("the output names a folder of this machine")
+	}
+}
+
+// Mutants: the kept rows are lost; they are run again; the page has only what was run.
+func TestCompare_KeepsRowsThatAreNotRunNow(t *testing.T) {
+	dir := t.TempDir()
+	run := func(args ...string) (stderr bytes.Buffer) {
+		var stdout bytes.Buffer
+		if code := realMain(append(args, "-quick", "-rounds", "1", "-out", dir), &stdout, &stderr); code != ok {
+			t.Fatalf("exit code %d: %s", code, &stderr)
+		}
+		return stderr
+	}
+	run("-run", "^Checkpoint/")
+	stderr := run("-run", "^Blocking/queue=empty", "-keep")
+	if strings.Contains(stderr.String(), "Checkpoint/") {
+		t.Error("the row that was to be kept was run")
+	}
+	for _, file := range []string{"results.txt", "BENCHMARKS.md"} {
+		got, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil || !strings.Contains(string(got), "Blocking/queue=empty") || !strings.Contains(string(got), "Checkpoint/budget=left") {
+			t.Errorf("%s: %v, lacks a row", file, err)
+		}
+	}
+	run("-run", "^Checkpoint/")
+	if got, err := os.ReadFile(filepath.Join(dir, "results.txt")); err != nil || strings.Contains(string(got), "Blocking/") {
+		t.Errorf("without -keep the page is what was run: %v", err)
+	}
+}
+
+// Mutants: a row is taken as it is although its commit, its rounds or a failure say no; a whole one is run again.
+func TestBook_MissesWhatHasToBeRun(t *testing.T) {
+	runs := func(*meter.Meter) error { return nil }
+	row := func(name string) suite.Row {
+		return suite.Row{Group: "Row", Scenario: name, Entries: []suite.Entry{{Name: "x", Run: runs}}}
+	}
+	b := &book{
+		machine: report.Machine{Commit: "abc", Date: "today"},
+		known:   map[string]*suite.Results{}, from: map[string]report.Origin{},
+	}
+	whole, older, fewer, failed, absent := row("whole"), row("older"), row("fewer"), row("failed"), row("absent")
+	for _, r := range []suite.Row{whole, older, fewer, failed} {
+		got := suite.NewResults(r)
+		got.Samples["x"] = make([]meter.Sample, 5)
+		b.known[r.Name()], b.from[r.Name()] = got, b.machine.Now(false)
+	}
+	b.from[older.Name()] = report.Origin{Commit: "def", Date: "today"}
+	b.known[fewer.Name()].Samples["x"] = make([]meter.Sample, 4)
+	b.known[failed.Name()].Failed["y"] = errors.New("wrong")
+	rows := []suite.Row{whole, older, fewer, failed, absent}
+	names := func() (out []string) {
+		for _, r := range b.missing(rows, suite.Plan{Rounds: 5}) {
+			out = append(out, r.Scenario)
+		}
+		return out
+	}
+	if got, want := names(), []string{"older", "fewer", "failed", "absent"}; !slices.Equal(got, want) {
+		t.Errorf("to be run: %q, want %q", got, want)
+	}
+	b.machine.Changed = true
+	if got := names(); len(got) != len(rows) {
+		t.Errorf("with changes in the code only %q are run", got)
 	}
 }

@@ -21,7 +21,8 @@ type Machine struct {
 	Procs    int // GOMAXPROCS
 	OS, Arch string
 	Go       string
-	Commit   string
+	Commit   string // with a remark if the code differs from it
+	Changed  bool   // and it does
 	Date     string
 	modules  map[string]string
 }
@@ -35,10 +36,10 @@ func ThisMachine() Machine {
 		OS:      runtime.GOOS,
 		Arch:    runtime.GOARCH,
 		Go:      runtime.Version(),
-		Commit:  commit(),
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		modules: map[string]string{},
 	}
+	m.Commit, m.Changed = commit()
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			m.modules[d.Path] = d.Version
@@ -81,14 +82,14 @@ func cpuModel() string {
 
 // commit asks git for the commit of the working tree, and whether the library
 // differs from it.
-func commit() string {
+func commit() (name string, changed bool) {
 	out, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
-		return "unknown"
+		return "unknown", true
 	}
-	c := strings.TrimSpace(string(out))
-	if changed, err := exec.Command("git", "status", "--porcelain", "--", "*.go").Output(); err == nil && len(changed) > 0 {
-		c += " with changes"
+	name = strings.TrimSpace(string(out))
+	if diff, err := exec.Command("git", "status", "--porcelain", "--", "*.go").Output(); err == nil && len(diff) > 0 {
+		return name + " with changes", true
 	}
-	return c
+	return name, false
 }

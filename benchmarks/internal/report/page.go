@@ -34,6 +34,7 @@ type Options struct {
 	Quick   bool
 	Rounds  int
 	Plots   map[string]string // file name by row name; "" is the overview
+	From    map[string]Origin // where a row comes from, by name, if it was not measured in this run
 	Foreign *Foreign          // what other languages reach; nil if nobody has measured it
 }
 
@@ -58,13 +59,23 @@ func Page(all []*suite.Results, o Options) string {
 	legend(&b, o.Machine)
 	b.WriteString("## Rows\n\n")
 	for _, r := range all {
-		Row(&b, r, o.Foreign)
+		Row(&b, r, o.Foreign, o.earlier(r))
 		if file := o.Plots[r.Row.Name()]; file != "" {
 			fmt.Fprintf(&b, "![%s](%s)\n\n", r.Row.Title, file)
 		}
 	}
 	b.WriteString(endMark + "\n")
 	return b.String()
+}
+
+// earlier says where a row comes from that differs from what the head of the page says, else "".
+func (o Options) earlier(r *suite.Results) string {
+	from, kept := o.From[r.Row.Name()]
+	rounds := r.Rounds()
+	if !kept || from == o.Machine.Now(o.Quick) && (o.Quick || rounds == o.Rounds) {
+		return ""
+	}
+	return fmt.Sprintf("%s, %d rounds", from, rounds)
 }
 
 // goals lists every goal with its verdict.

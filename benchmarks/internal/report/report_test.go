@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func sampleOf(ns float64) meter.Sample {
 
 func TestRow_ShowsResultsAbsenteesAndVerdicts(t *testing.T) {
 	var b strings.Builder
-	Row(&b, sampleResults(), nil)
+	Row(&b, sampleResults(), nil, "")
 	got := b.String()
 	for _, want := range []string{
 		"### Submit/outside=1: empty tasks\n",
@@ -116,6 +117,63 @@ func TestLine_IsGoBenchmarkFormat(t *testing.T) {
 	want := "BenchmarkSubmit/outside=1/pool=channel-2\t1000\t81.5 ns/op\t0 B/op\t1 allocs/op\t0.25 vcsw/op\n"
 	if b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// Mutants: failures are not written; a row's origin is the first one's; the number of processors is not looked at.
+func TestWrite_ReadFindsItAgain(t *testing.T) {
+	m := Machine{OS: "linux", Arch: "amd64", CPU: "Some CPU", Go: "go1.26", Procs: 2}
+	one, other := sampleResults(), sampleResults()
+	other.Row.Scenario = "outside=1-more" // its name begins with the other's
+	from := map[string]Origin{one.Row.Name(): {"abc", "2026-01-02", false}, other.Row.Name(): {"def with changes", "2026-01-03", true}}
+	var text bytes.Buffer
+	if err := Write(&text, m, []*suite.Results{one, other}, from); err != nil {
+		t.Fatal(err)
+	}
+	all, got, err := Read(bytes.NewReader(text.Bytes()), m, []suite.Row{one.Row, other.Row})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, from) {
+		t.Errorf("origins %v, want %v", got, from)
+	}
+	for _, r := range []*suite.Results{one, other} {
+		back := all[r.Row.Name()]
+		if back == nil || !reflect.DeepEqual(back.Samples, r.Samples) || back.Rounds() != 3 {
+			t.Errorf("%s: got back %+v", r.Row.Name(), back)
+		} else if err := back.Failed["broken"]; err == nil || err.Error() != "wrong result" {
+			t.Errorf("%s: the failure is %v", r.Row.Name(), err)
+		}
+	}
+	for _, c := range []struct {
+		m    Machine
+		says string
+	}{
+		{Machine{OS: "linux", Arch: "amd64", CPU: "Other CPU", Go: "go1.26", Procs: 2}, "measured with cpu Some CPU, and here it is Other CPU"},
+		{Machine{OS: "linux", Arch: "amd64", CPU: "Some CPU", Go: "go1.26", Procs: 4}, "GOMAXPROCS was not 4"},
+	} {
+		if _, _, err := Read(bytes.NewReader(text.Bytes()), c.m, []suite.Row{one.Row}); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v does not say %q", err, c.says)
+		}
+	}
+}
+
+// Mutants: every row says it; a row with fewer rounds does not.
+func TestPage_SaysWhichRowsAreOlder(t *testing.T) {
+	now, older, fewer := sampleResults(), sampleResults(), sampleResults()
+	older.Row.Scenario, fewer.Row.Scenario = "older", "fewer"
+	fewer.Samples[contend.Executor], fewer.Samples["channel"] = fewer.Samples[contend.Executor][:1], fewer.Samples["channel"][:1]
+	m := Machine{Commit: "abc", Date: "2026-01-02"}
+	got := Page([]*suite.Results{now, older, fewer}, Options{Machine: m, Rounds: 3, From: map[string]Origin{
+		now.Row.Name(): m.Now(false), older.Row.Name(): {"def", "2026-01-01", false}, fewer.Row.Name(): m.Now(false),
+	}})
+	if n := strings.Count(got, "Measured earlier: "); n != 2 {
+		t.Errorf("%d rows say so", n)
+	}
+	for _, want := range []string{"2026-01-01, commit def, 3 rounds.", "2026-01-02, commit abc, 1 rounds."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("missing %q", want)
+		}
 	}
 }
 

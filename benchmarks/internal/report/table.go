@@ -65,9 +65,12 @@ func columns(r *suite.Results) []string {
 }
 
 // Row writes a row's results: what it is, the table, who is absent and why, and
-// the verdicts.
-func Row(b *strings.Builder, r *suite.Results, foreign *Foreign) {
+// the verdicts. earlier says how it was measured, if that was not in the run that the page is about.
+func Row(b *strings.Builder, r *suite.Results, foreign *Foreign, earlier string) {
 	fmt.Fprintf(b, "### %s: %s\n\n", r.Row.Name(), r.Row.Title)
+	if earlier != "" {
+		b.WriteString("Measured earlier: " + earlier + ".\n\n")
+	}
 	units := columns(r)
 	header := []string{"per " + r.Row.Op}
 	for i, unit := range units {
@@ -159,8 +162,7 @@ func absent(b *strings.Builder, r *suite.Results) {
 	for _, e := range r.Row.Entries {
 		reason := e.Skip
 		if err := r.Failed[e.Name]; err != nil {
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			reason = "FAILED: " + first
+			reason = "FAILED: " + firstLine(err)
 		}
 		if reason == "" {
 			continue

@@ -91,7 +91,7 @@ func fib() Row {
 			}},
 		}, skipped(waitsInside, pools...)),
 		Goals: []Goal{
-			atMost(45), atMostTimes(1.0/9, "go"), {Unit: meter.AllocsPerOp, AtMost: 1.01},
+			atMost(33), atMostTimes(1.0/9, "go"), {Unit: meter.AllocsPerOp, AtMost: 1.01},
 			atMostTimes(0.63, contend.Executor).of(forkWith), noAllocs().of(forkWith),
 		},
 		Note: "`executor-with` is ForkWith, which needs no closure; `go` is a goroutine and a WaitGroup for one half, `errgroup` a new group without a limit; " +

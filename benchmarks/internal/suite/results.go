@@ -37,6 +37,15 @@ func (r *Results) Values(entry, unit string) []float64 {
 	return out
 }
 
+// Rounds returns how often the row was run.
+func (r *Results) Rounds() int {
+	rounds := 0
+	for _, samples := range r.Samples {
+		rounds = max(rounds, len(samples))
+	}
+	return rounds
+}
+
 // Median returns the median over the rounds, or NaN.
 func (r *Results) Median(entry, unit string) float64 { return meter.Median(r.Values(entry, unit)) }
 
