@@ -45,6 +45,37 @@ func TestLanes_NothingChangesInsideTasks(t *testing.T) {
 	quiet(t, e)
 }
 
+// What a task runs in place inside Blocking has the task's slot: it counts in its lane, and no more while it lends the slot in its
+// turn. Before, it was taken off the count twice, and the lane then ran one task more than its Max. Mutants seen to fail: it is not counted
+// when it comes back; it still counts when it blocks again.
+func TestLanes_WhatRunsInPlaceCountsOnce(t *testing.T) {
+	e := spared(t, 3, 3, executor.WithLanes(executor.Lane{Name: "one", Max: 1}))
+	at, gates := make(chan int), [4]*testkit.Gate{newGate(t), newGate(t), newGate(t), newGate(t)}
+	require.NoError(t, e.Go(inLane("one"), func(ctx context.Context) {
+		executor.Blocking(ctx, func() {
+			_ = e.Do(ctx, func(ctx context.Context) error {
+				at <- 1
+				gates[0].Wait()
+				executor.Blocking(ctx, func() {
+					at <- 0
+					gates[1].Wait()
+				})
+				return nil
+			})
+			at <- 0
+			gates[2].Wait()
+		})
+		at <- 1
+		gates[3].Wait()
+	}))
+	for i, gate := range gates {
+		require.EqualValues(t, await(t, "the next step", at), laneStats(t, e, "one").Running, "step %d", i)
+		gate.Open()
+	}
+	quiet(t, e)
+	require.NoError(t, executor.Settled(e, guard))
+}
+
 // Work that tasks have started and that is in no deque takes turns with the lanes, so neither starves. Mutants seen to fail:
 // one of the two always goes first.
 func TestLanes_WhatLeavesADequeTakesTurns(t *testing.T) {

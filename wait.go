@@ -79,7 +79,13 @@ func (r *runner) inPlace(run func()) {
 	}
 	nested := r.block.nested
 	r.leaveBlocking()
+	if r.hold != nil { // it has a slot again: counted once, as often as it lends it (N5)
+		r.hold.count(1)
+	}
 	defer func() {
+		if r.hold != nil {
+			r.unhold()
+		}
 		r.enter(kindBlocking)
 		r.block.nested = nested
 	}()
