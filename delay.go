@@ -1,11 +1,18 @@
 package executor
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// WithQueueDelay makes the executor refuse work early, with ErrOverloaded, when tasks wait too long: while the shortest
-// wait of the last interval and the age of the oldest queued task both exceed target, and no slot is idle. A burst that
-// is worked off passes, a queue that stands does not, and no slot idles for it. At 150 % load, of tasks of equal length, half
-// of what is accepted waits for at most 1.5 targets, and 99 % for at most 4. An interval is two targets. Only calls from outside are refused: never children, the firings of timers, or who waits
+// WithQueueDelay makes the executor refuse work early, with ErrOverloaded, when tasks wait too long: when the shortest wait
+// of two targets' time exceeded target, and for as long as that goes on, the queue gets no longer than what starts within target at the
+// present pace. A burst that is worked off passes, a queue that stands does not, and no slot idles for it: nothing is refused
+// while one is idle. At 150 % load, of tasks of equal length, 99 % of what is accepted wait for little more than target, and all of the
+// slots' time is used; with 5 % of the tasks 20 times as long 97 % of it is, and the 99th percentile of the wait is 2.7 targets.
+// Where the slots idle about as much as is refused, all of it could be served, only later: then the queue may become longer, up to
+// 16 targets. So choose a target not below the length of the longest common tasks. Work of Serials and Keyeds is refused too.
+// Only calls from outside are refused: never children, the firings of timers, or who waits
 // for room already. WithQueueLimit stays the bound. With it, a task from outside costs a clock reading more.
 // 1ms to 1m. Default: none.
 func WithQueueDelay(target time.Duration) Option {
@@ -24,66 +31,144 @@ func WithQueueDelay(target time.Duration) Option {
 type delaying interface {
 	came(q *fifo, now time.Duration)         // an entry was queued
 	taken(q *fifo, n int, now time.Duration) // the n oldest are about to be taken
-	refuses(q *fifo, now time.Duration, idle bool) bool
+	refuses(q *fifo, now time.Duration, idle bool, free float64) bool
+	idled(free float64) // a task found a slot; called without the lock
 }
 
-// delayRule decides when to refuse. It is CoDel's rule as folly has it, with one condition more: the oldest task has
-// to be late too, so that the queue does not run empty while tasks are refused. It is a pure function of what it is told.
+// delayRule decides when to refuse. That there is an overload is CoDel's finding, as folly has it; how much may wait then is
+// Little's law. It is a pure function of what it is told. An interval is one target.
 //
-//	V1 It refuses only if the shortest wait of the last full interval was over target, the oldest task is older than that
-//	   now, and no slot is idle. If nothing started in an interval, the age of the oldest task at its end is its wait.
+//	V1 It refuses only during an overload, while no slot is idle, and while as much is queued as starts within target times
+//	   stretch at the present pace, or more.
+//	V2 An overload begins when the shortest wait was over target in lateIntervals in a row, and ends when it was not,
+//	   and nobody was refused, in calmIntervals in a row. If nothing started in an interval, the age of the oldest task at its end is its wait.
+//	V3 stretch grows only while the share of the slots that is idle exceeds half of the share of the tasks that is refused:
+//	   then what is refused could have been done.
 type delayRule struct {
 	target   time.Duration
-	interval time.Duration
 	begun    bool          // there is an interval; times since epoch may be negative, in a bubble
 	until    time.Duration // its end
 	shortest time.Duration // wait in it; none: nothing has started
-	late     bool          // the shortest of the last one was over target
+	starts   int           // in it
+	asked    bool          // a task found a slot idle in it
+	shed     bool          // one was refused in it
+
+	pace       float64 // starts in an interval, of late; 0 is not known
+	overloaded bool
+	late       int // intervals in a row whose shortest wait was over target
+	calm       int // intervals in a row in which it was not, and nobody was refused
+
+	stretch float64
+	looks   int     // intervals of overload since it was last changed
+	refused float64 // in these
+	idle    float64 // in these, of the submissions: the sum of the shares of the slots that were idle
 }
 
-const none time.Duration = -1
+const (
+	none time.Duration = -1
+
+	lateIntervals = 2
+	calmIntervals = 20
+	paceMemory    = 16  // intervals
+	stretchLooks  = 50  // intervals
+	stretchMost   = 16  // targets
+	forgetDelays  = 200 // intervals, after which nothing of what was matters
+)
 
 func newDelayRule(target time.Duration) delayRule {
-	return delayRule{target: target, interval: 2 * target, shortest: none}
+	return delayRule{target: target, shortest: none, stretch: 1}
 }
 
 // pass closes the intervals that are over at now, when the oldest task has that age; 0 if there is none.
 func (d *delayRule) pass(now, oldest time.Duration) {
 	if !d.begun {
-		d.begun, d.until = true, now+d.interval
+		d.begun, d.until = true, now+d.target
 	}
-	if now < d.until {
-		return
+	if skip := (now - d.until) / d.target; skip > forgetDelays {
+		*d = newDelayRule(d.target)
+		d.begun, d.until = true, now-(now-d.until)%d.target
 	}
-	over := now - d.until // the age that the oldest task had at the end of the interval
-	wait := d.shortest
-	if wait == none || over >= d.interval { // then nothing has started in the last one
-		wait = max(0, oldest-over%d.interval)
+	for ; now >= d.until; d.until += d.target {
+		d.close(max(0, oldest-(now-d.until)))
 	}
-	d.late = wait > d.target
-	d.until = now - over%d.interval + d.interval
-	d.shortest = none
 }
 
-// started says that a task has started after that wait, when the oldest one had that age.
-func (d *delayRule) started(now, oldest, wait time.Duration) {
+// close ends an interval, when the oldest task has that age (V2).
+func (d *delayRule) close(oldest time.Duration) {
+	if !d.asked && (d.starts > 0 || oldest > 0) { // the slots were busy, or stood still
+		if d.pace == 0 {
+			d.pace = float64(d.starts)
+		} else {
+			d.pace += (float64(d.starts) - d.pace) / paceMemory
+		}
+	}
+	wait := d.shortest
+	if wait == none {
+		wait = oldest
+	}
+	if d.late++; wait <= d.target {
+		d.late = 0
+	}
+	if d.calm++; d.late > 0 || d.shed {
+		d.calm = 0
+	}
+	d.overloaded = d.late >= lateIntervals || d.overloaded && d.calm < calmIntervals
+	d.balance()
+	d.starts, d.asked, d.shed = 0, false, false
+}
+
+// balance changes stretch now and then (V3).
+func (d *delayRule) balance() {
+	if !d.overloaded {
+		return
+	}
+	if d.looks++; d.looks < stretchLooks {
+		return
+	}
+	switch {
+	case d.refused == 0:
+	case d.idle > d.refused/2:
+		d.stretch = min(stretchMost, 2*d.stretch)
+	case d.idle < d.refused/4:
+		d.stretch = max(1, d.stretch/2)
+	}
+	d.looks, d.refused, d.idle = 0, 0, 0
+}
+
+// started says that n tasks have started, the last one after that wait, when the oldest one had that age.
+func (d *delayRule) started(now, oldest, wait time.Duration, n int) {
 	d.pass(now, oldest)
+	d.starts += n
 	if d.shortest == none || wait < d.shortest {
 		d.shortest = wait
 	}
 }
 
-// refuses reports whether a task that comes now is refused (V1).
-func (d *delayRule) refuses(now, oldest time.Duration, idle bool) bool {
+// foundIdle says that a task found that share of the slots idle.
+func (d *delayRule) foundIdle(free float64) {
+	d.asked = true
+	if d.overloaded {
+		d.idle += free
+	}
+}
+
+// refuses reports whether a task that comes now is refused, when so many are queued (V1).
+func (d *delayRule) refuses(now, oldest time.Duration, queued int, idle bool) bool {
 	d.pass(now, oldest)
-	return d.late && oldest > d.target && !idle
+	if !d.overloaded || idle || float64(queued) < max(1, d.pace*d.stretch) {
+		return false
+	}
+	d.shed = true
+	d.refused++
+	return true
 }
 
 // queueDelay is the rule of an executor with WithQueueDelay, and when its queued tasks came. All of it is under the
 // injector's lock.
 type queueDelay struct {
 	rule  delayRule
-	marks []delayMark // oldest first; those before first are over
+	found atomic.Uint64 // in 1/1024: the sum of what idled was told, since the rule was
+	marks []delayMark   // oldest first; those before first are over
 	first int
 }
 
@@ -129,25 +214,58 @@ func (d *queueDelay) age(number uint64, now time.Duration) time.Duration {
 
 // taken notes that the n oldest entries are about to be taken.
 func (d *queueDelay) taken(q *fifo, n int, now time.Duration) {
+	d.tell()
 	head := q.pushed - uint64(q.len)
 	d.over(head)
-	d.rule.started(now, d.age(head, now), d.age(head+uint64(n)-1, now))
+	d.rule.started(now, d.age(head, now), d.age(head+uint64(n)-1, now), n)
 }
 
-// overloaded reports whether a task from outside is to be refused. Caller holds the injector's lock.
-func (e *Executor) overloaded(en entry) bool {
-	q := &e.inject
-	idle := e.word.Load()&(freeMask|searchingMask) != 0
-	return q.delay.refuses(&q.queue, time.Since(epoch), idle) && !en.of.firing
+func (d *queueDelay) idled(free float64) { d.found.Add(uint64(free * 1024)) }
+
+func (d *queueDelay) tell() {
+	if d.found.Load() != 0 {
+		d.rule.foundIdle(float64(d.found.Swap(0)) / 1024)
+	}
 }
 
-// refuses reports whether a task that comes now is refused.
-func (d *queueDelay) refuses(q *fifo, now time.Duration, idle bool) bool {
+// refuses reports whether a task that comes now is refused. free is the share of the slots that is free.
+func (d *queueDelay) refuses(q *fifo, now time.Duration, idle bool, free float64) bool {
+	d.tell()
 	oldest := time.Duration(0)
 	if q.len > 0 {
 		head := q.pushed - uint64(q.len)
 		d.over(head)
 		oldest = d.age(head, now)
 	}
-	return d.rule.refuses(now, oldest, idle)
+	if free > 0 {
+		d.rule.foundIdle(free)
+	}
+	return d.rule.refuses(now, oldest, q.len, idle)
+}
+
+// overloaded reports whether a task from outside is to be refused by the rule of the queue. Caller holds the injector's lock.
+func (e *Executor) overloaded(d delaying, q *fifo, en entry) bool {
+	if d == nil || en.of.firing {
+		return false
+	}
+	word := e.word.Load()
+	return d.refuses(q, time.Since(epoch), word&(freeMask|searchingMask) != 0, e.freeShare(word))
+}
+
+// freeShare is the share of the slots that is free.
+func (e *Executor) freeShare(word uint64) float64 {
+	return float64(freeSlots(word)) / float64(e.slotCount())
+}
+
+// handOverNoting is handOver, of which the rule of a queue is told.
+func (e *Executor) handOverNoting(d delaying, en entry) bool {
+	if d == nil {
+		return e.handOver(en)
+	}
+	free := e.freeShare(e.word.Load())
+	if !e.handOver(en) {
+		return false
+	}
+	d.idled(free)
+	return true
 }

@@ -228,7 +228,11 @@ func (e *Executor) freeSlotByRule(r *runner, parent context.Context) (got bool, 
 	if err := e.checkLane(parent); err != nil {
 		return false, err
 	}
-	return e.freeSlotFor(r)
+	free := e.freeShare(e.word.Load())
+	if got, err = e.freeSlotFor(r); got && e.inject.delay != nil {
+		e.inject.delay.idled(free)
+	}
+	return got, err
 }
 
 // host runs fn on the calling goroutine, which is the guest r from now until it returns.

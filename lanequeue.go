@@ -59,13 +59,13 @@ type laneQueue struct {
 
 func (q *laneQueue) class() *lane.Class { return &q.l.rule.Classes[q.index] }
 
-// overloaded reports whether a task that comes now is refused by WithQueueDelay.
-func (q *laneQueue) overloaded() bool {
-	if q.delay == nil {
-		return false
+// overloaded returns ErrOverloaded if the lane refuses the task. Caller holds the injector's lock.
+func (l *lanes) overloaded(at *spot, en entry) error {
+	if lq := at.queue(); l.e.overloaded(lq.delay, &lq.queue, en) {
+		lq.shed++
+		return ErrOverloaded
 	}
-	idle := q.l.e.word.Load()&(freeMask|searchingMask) != 0
-	return q.delay.refuses(&q.queue, time.Since(epoch), idle)
+	return nil
 }
 
 // accept is injector.accept (N7).

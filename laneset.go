@@ -29,6 +29,7 @@ type laning interface {
 	guest(r *runner, parent context.Context) (got bool, err error)   // takes mu itself
 	requeue(at *spot, en entry)
 	addDrain(at *spot, en entry)
+	overloaded(at *spot, en entry) error                              // why WithQueueDelay refuses it, or nil
 	take(d *deque, most, share int) (first entry, ok bool, did taken) // releases mu
 	takeSeat() (*seat, holding, *waiter)
 	ready() int
@@ -139,15 +140,14 @@ func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error)
 		l.recent.Store(&placed{en.of.parent, at})
 	}
 	q, lq := &l.e.inject, at.queue()
-	if !lq.counted && !en.alone() && l.e.handOver(en) {
+	if !lq.counted && !en.alone() && l.e.handOverNoting(lq.delay, en) {
 		lq.handed.Add(1)
 		return nil, nil
 	}
 	q.mu.Lock()
 	err = q.refusal(false)
-	if err == nil && !en.of.firing && lq.overloaded() {
-		lq.shed++
-		err = ErrOverloaded
+	if err == nil {
+		err = l.overloaded(at, en)
 	}
 	if err == nil && lq.accept(at, en) {
 		q.unlock()
@@ -253,8 +253,12 @@ func (l *lanes) guest(r *runner, parent context.Context) (got bool, err error) {
 		e.idle.mu.Unlock()
 		return false, nil
 	}
+	free := e.freeShare(e.word.Load())
 	s := e.popFree()
 	e.idle.mu.Unlock()
+	if lq.delay != nil {
+		lq.delay.idled(free)
+	}
 	q.note()
 	lq.submitted++
 	lq.taken++

@@ -292,3 +292,34 @@ func (s *strand) workInPlace(r *runner, p *promise) {
 
 func (b *orderBooks) canceled(p *promise) { p.strand.(*strand).canceled() }
 func (b *orderBooks) claimed(p *promise)  { p.strand.(*strand).home.started() }
+
+// orderSpot returns the lane in which a task of a strand waits for its turn, if there are lanes and it is from outside; or
+// why it can not be submitted: WithQueueDelay refuses it where it would refuse any other.
+func (e *Executor) orderSpot(r *runner, ctx context.Context, en entry) (at *spot, err error) {
+	if r != nil || !anyRule.Load() {
+		return nil, nil
+	}
+	q := &e.inject
+	if q.lanes != nil {
+		at, err = q.lanes.spot(en.of.parent)
+	} else {
+		err = e.checkLane(en.of.parent)
+	}
+	if err != nil || e.cfg.queueDelay == nil {
+		return at, err
+	}
+	q.mu.Lock()
+	if at != nil {
+		err = q.lanes.overloaded(at, en)
+	} else if e.overloaded(q.delay, &q.queue, en) {
+		err = ErrOverloaded
+	}
+	q.mu.Unlock()
+	if err != nil {
+		caller := currentRunner(ctx)
+		if caller.of(e) != nil { // the context does not tell, but it is a task of this executor
+			err = nil
+		}
+	}
+	return at, err
+}

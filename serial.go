@@ -106,7 +106,7 @@ func (s *Serial) submit(r *runner, ctx context.Context, en entry, p *promise, wa
 	if over(ctx) {
 		return errorOf(ctx)
 	}
-	at, err := s.home.e.orderSpot(r, en)
+	at, err := s.home.e.orderSpot(r, ctx, en)
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func (k *Keyed[K]) submit(r *runner, ctx context.Context, key K, en entry, p *pr
 	if over(ctx) {
 		return errorOf(ctx)
 	}
-	at, err := k.e.orderSpot(r, en)
+	at, err := k.e.orderSpot(r, ctx, en)
 	if err != nil {
 		return err
 	}

@@ -285,19 +285,6 @@ func (s *strand) changesLane() bool {
 	return s.head != nil && s.head.at.in() != s.at.Load().in()
 }
 
-// orderSpot returns the lane in which a task of a strand waits for its turn, if there are lanes and it is from outside; or
-// why it can not be submitted.
-func (e *Executor) orderSpot(r *runner, en entry) (*spot, error) {
-	switch l := e.inject.lanes; {
-	case r != nil || !anyRule.Load():
-		return nil, nil
-	case l == nil:
-		return nil, e.checkLane(en.of.parent)
-	default:
-		return l.spot(en.of.parent)
-	}
-}
-
 // mustLeave does what a runner does between two tasks, and reports whether it has to do more than that.
 func (r *runner) mustLeave() bool {
 	r.boundary()

@@ -171,12 +171,12 @@ func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waite
 	if err := e.checkLane(en.of.parent); err != nil {
 		return nil, err
 	}
-	if !en.alone() && e.handOver(en) {
+	if !en.alone() && e.handOverNoting(q.delay, en) {
 		return nil, nil
 	}
 	q.mu.Lock()
 	err := q.refusal(false)
-	if err == nil && q.delay != nil && e.overloaded(en) {
+	if err == nil && e.overloaded(q.delay, &q.queue, en) {
 		err = ErrOverloaded
 	}
 	if err == nil && q.accept(en) {
