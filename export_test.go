@@ -113,6 +113,7 @@ func (v *validator) slots() {
 		places[s]++
 		v.deque(s)
 	}
+	v.check(e.idle.lent == 0, "%d slots count as lent (S3)", e.idle.lent)
 	select {
 	case <-e.life.done: // runners end with their slots
 		for _, s := range slots {
@@ -127,7 +128,6 @@ func (v *validator) slots() {
 		v.check(s.loan == nil, "slot %p is still lent (S3)", s)
 	}
 	v.check(len(places) == e.slotCount(), "there are %d slots, and should be %d", len(places), e.slotCount())
-	v.check(e.idle.lent == 0, "%d slots count as lent (S3)", e.idle.lent)
 	v.check(len(e.idle.unborn) == 0, "%d slots wait for a runner to be started", len(e.idle.unborn))
 }
 

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -351,6 +352,17 @@ func (e *Executor) abandon() *UnfinishedError {
 	return u
 }
 
+// endLoans drops the slots that are still lent: their runners ended with them, or none was started any more (S3).
+func (e *Executor) endLoans() {
+	e.idle.mu.Lock()
+	defer e.idle.mu.Unlock()
+	for _, s := range slices.Collect(e.slots.Load().all()) {
+		if s.loan != nil {
+			e.dropSlot(s)
+		}
+	}
+}
+
 // finish runs once, when nothing is in flight and nothing can be submitted.
 func (e *Executor) finish() {
 	e.word.Or(stopping) // before the contexts are done, so that a done one has an error
@@ -369,6 +381,7 @@ func (e *Executor) finish() {
 	for s := range e.slots.Load().all() { // dead entries may be left where the last runner called Goexit
 		e.inject.empty(&s.deque)
 	}
+	e.endLoans()
 	e.inject.purge()
 	e.guests.clear()
 	e.sizer.reader.Close()

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"math"
 	"slices"
 	"strings"
@@ -376,6 +377,22 @@ func TestStall_LoanEndsWhenItsTaskMoves(t *testing.T) {
 			require.True(t, s.leaves())
 		})
 	}
+}
+
+// S3: an executor that ends while a slot is on its way to a runner has none lent afterwards. Mutants: the end leaves loans
+// alone; it lets a loan stay in the list.
+func TestStall_LoanEndsWithTheExecutor(t *testing.T) {
+	e, err := New(WithSlots(2))
+	require.NoError(t, err)
+	require.NoError(t, e.Do(t.Context(), func(context.Context) error { return nil }))
+	e.idle.mu.Lock() // what lend does before it looks for a runner
+	e.setSlots(append(slices.Collect(e.slots.Load().all()), &slot{loan: &loan{lender: &runner{}}}, &slot{loan: &loan{lender: &runner{}}}))
+	e.idle.lent += 2
+	e.idle.mu.Unlock()
+	require.NoError(t, e.Close())
+	require.Zero(t, e.Stats().Lent)
+	require.Equal(t, 2, len(*e.slots.Load()))
+	require.NoError(t, validate(e))
 }
 
 func TestStall_ReasonFollowsTheOldestTask(t *testing.T) {
