@@ -269,3 +269,28 @@ func TestMetrics_CountRefusals(t *testing.T) {
 	require.EqualValues(t, 1, values["executor.queue.size"]["refusals"])
 	require.EqualValues(t, 3, e.Stats().Rejected)
 }
+
+// Many executors whose tasks stand still cost as many dumps of stacks as one, and each gets its stack out of the same.
+//
+// Mutant: each executor takes its own.
+func TestReport_OneDumpForAllExecutors(t *testing.T) {
+	gate := newGate(t)
+	taken, begin := executor.DumpsTaken(), time.Now()
+	seen := make(map[*executor.Executor]bool)
+	for range 8 {
+		e := newExecutor(t, executor.WithSlots(1), executor.WithStallDetection(false))
+		require.NoError(t, e.Go(t.Context(), func(context.Context) { gate.Wait() }))
+		seen[e] = false
+	}
+	eventually(t, "each stack is seen", func() bool {
+		all := true
+		for e, in := range seen {
+			seen[e] = in || e.Report().Slots[0].In == "chan receive"
+			all = all && seen[e]
+		}
+		return all
+	})
+	require.Greater(t, executor.DumpsTaken(), taken)
+	require.LessOrEqual(t, executor.DumpsTaken()-taken, 1+int(time.Since(begin)/(500*time.Millisecond)))
+	gate.Open()
+}

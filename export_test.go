@@ -25,6 +25,13 @@ func FreeBesideWork(e *Executor) bool {
 	return word&(stopping|ended) == 0 && freeSlots(word) > 0 && e.hasWork()
 }
 
+// DumpsTaken is how often Report has taken the stacks of all goroutines.
+func DumpsTaken() int {
+	lastDump.mu.Lock()
+	defer lastDump.mu.Unlock()
+	return lastDump.taken
+}
+
 // NearOverflow moves the counters of a new executor, which has had no task yet, close to where they wrap.
 func NearOverflow(e *Executor) {
 	e.idle.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"weak"
 )
 
 // How Report sees the slots: who is in them, for how long, and what a task does that stands still; and the groups.
@@ -21,7 +22,7 @@ const (
 	stuckAfter = 20 * time.Millisecond
 
 	// A look at goroutines stops the world for 5 µs each, so it is not done among more than maxTraced, not more
-	// often than each tracePause, and a task is looked at again only after traceAgain.
+	// often than each tracePause in the whole process, and a task is looked at again only after traceAgain.
 	maxTraced  = 1000
 	tracePause = 500 * time.Millisecond
 	traceAgain = 2 * time.Second
@@ -30,9 +31,33 @@ const (
 
 // observer remembers what the last Report saw. Without one it is empty.
 type observer struct {
-	mu     sync.Mutex // taken before any other
-	seen   map[*runner]sighted
-	traced time.Time // when stacks were last taken
+	mu   sync.Mutex // taken before any other
+	seen map[*runner]sighted
+}
+
+// lastDump has the stacks of all goroutines, for all executors of the process. They live until the next garbage collection.
+var lastDump struct {
+	mu    sync.Mutex // taken after observer.mu, and no other after it
+	at    time.Time  // when they were last taken
+	all   weak.Pointer[string]
+	taken int // how often
+}
+
+// dumped returns the stacks, and from when they are: "" if there are none, and it is too early for others.
+func dumped(now time.Time) (all string, at time.Time) {
+	lastDump.mu.Lock()
+	defer lastDump.mu.Unlock()
+	if since := now.Sub(lastDump.at); since >= 0 && since < tracePause { // not of another clock, that of a bubble
+		if p := lastDump.all.Value(); p != nil {
+			return *p, lastDump.at
+		}
+		return "", lastDump.at
+	}
+	buf := make([]byte, 1<<20)
+	all = string(buf[:runtime.Stack(buf, true)])
+	lastDump.at, lastDump.all = now, weak.Make(&all)
+	lastDump.taken++
+	return all, now
 }
 
 // forget lets go of the runners that were seen.
@@ -157,9 +182,8 @@ func (o *observer) trace(now time.Time, all []held) {
 	if len(stuck) > maxStacks {
 		stuck = stuck[:maxStacks]
 	}
-	if fresh && now.Sub(o.traced) >= tracePause && runtime.NumGoroutine() <= maxTraced {
+	if fresh && runtime.NumGoroutine() <= maxTraced {
 		o.traceStacks(now, stuck)
-		o.traced = now
 	}
 	for _, at := range stuck {
 		was := o.seen[at.r]
@@ -175,12 +199,17 @@ func (o *observer) trace(now time.Time, all []held) {
 	}
 }
 
-// traceStacks takes the stacks of the stuck tasks' goroutines.
+// traceStacks looks for the stuck tasks' goroutines in the stacks of all.
 func (o *observer) traceStacks(now time.Time, stuck []*held) {
-	buf := make([]byte, 1<<20)
-	all := string(buf[:runtime.Stack(buf, true)])
+	all, from := dumped(now)
+	if all == "" {
+		return
+	}
 	for _, at := range stuck {
 		was := o.seen[at.r]
+		if from.Sub(was.since) < stuckAfter { // it did not stand still then
+			continue
+		}
 		stack := stackIn(all, at.r.goid.Load())
 		if at.r.count.progress() != was.progress { // it has moved meanwhile: the stack is another task's
 			continue

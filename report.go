@@ -163,8 +163,8 @@ func (e *Executor) Watch() (stop func()) {
 
 // Report takes stock of the executor. It takes some microseconds, more with many slots, and holds nothing up. What
 // tasks do that have stood still since an earlier Report is in their stacks: for those it stops the world, for some
-// 5 µs per goroutine, unless the process has more than 1,000 goroutines, and at most twice a second. It works after
-// the end too.
+// 5 µs per goroutine, unless the process has more than 1,000 goroutines, and at most twice a second for all
+// executors of the process together. It works after the end too.
 func (e *Executor) Report() Report {
 	if err := e.missing(); err != nil {
 		panic(err)

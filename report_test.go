@@ -235,3 +235,34 @@ func TestReport_GroupsComeAndGo(t *testing.T) {
 		require.Nil(t, e.groups[i].first)
 	}
 }
+
+// GroupInfo.Others counts who waits for room with a task that is not of the group: a bare one, or of another group.
+//
+// Mutants: its own are among them; those of another group are not.
+func TestReport_OthersThatWaitForRoom(t *testing.T) {
+	e := newTested(t, WithSlots(1), WithQueueLimit(2), WithStallDetection(false))
+	gate, begun := make(chan struct{}), make(chan struct{})
+	require.NoError(t, e.Go(t.Context(), func(context.Context) { close(begun); <-gate }))
+	testkit.Await(t, "the slot is taken", begun)
+	var went sync.WaitGroup
+	nothing := func(context.Context) error { return nil }
+	a, b := e.NewGroup(WithTaskName(t.Context(), "a")), e.NewGroup(WithTaskName(t.Context(), "b"))
+	a.Go(nothing)
+	b.Go(nothing) // and the queue is full
+	for i, submit := range []func(){
+		func() { a.Go(nothing) }, func() { a.Go(nothing) }, func() { b.Go(nothing) },
+		func() { _ = e.Go(t.Context(), func(context.Context) {}) },
+	} {
+		went.Go(submit)
+		testkit.Eventually(t, "it waits for room", func() bool { return e.Stats().Waiting == i+1 })
+	}
+	others := make(map[string]int)
+	for _, g := range e.Report().Groups {
+		others[g.Name] = g.Others
+	}
+	require.Equal(t, map[string]int{"a": 2, "b": 3}, others)
+	close(gate)
+	went.Wait()
+	require.NoError(t, a.Wait())
+	require.NoError(t, b.Wait())
+}

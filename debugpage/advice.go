@@ -7,6 +7,33 @@ import (
 )
 
 // What the page says when something is wrong. Each rule reads the state that is shown, nothing else.
+//
+// A machine that stands still for a moment makes tasks late, uses up spares and fills queues, and nothing is wrong with the program
+// then. So a rule speaks of what lasts, or of a noticeable share:
+//
+//   - A state of the slots or queues has to be seen at each of the last looks: 3 of them, 3 s, or 10 where it is about waiting.
+//   - What is counted has to be over 5 % of what could have happened, and to have happened often enough for a share to mean something.
+
+const (
+	lasting     = 3  // looks that all see a state, for it to be more than a moment
+	longLasting = 10 // for tasks that wait, or wait long: load comes and goes
+	noticeable  = 20 // one in so many
+	enough      = 20 // events, for their share to mean something
+	enoughTicks = 50 // periods of a quota: 5 s
+)
+
+// often reports whether n of all are a noticeable share.
+func often(n, all uint64) bool { return n*noticeable > all }
+
+// lately reports whether all of the last n points are so.
+func lately(d *State, n int, so func(*Point) bool) bool {
+	for i := range min(n, len(d.History)) {
+		if !so(&d.History[len(d.History)-1-i]) {
+			return false
+		}
+	}
+	return len(d.History) >= n
+}
 
 // moreAbout is where each kind has a page.
 const moreAbout = "https://github.com/seed-97bda89a/executor/blob/main/docs/advice/"
@@ -16,7 +43,7 @@ func advise(d *State) []Advice {
 	advice := []Advice{}
 	for _, rule := range []func(*State) *Advice{
 		adviseThrottled, adviseRejections, adviseSpares, adviseCheckpoint, adviseCgo, adviseSyscall, adviseBlocked, adviseLatency,
-		adviseStandstill, adviseGroup, adviseLoans,
+		adviseStandstill, adviseGroup, adviseLoans, adviseIdle,
 	} {
 		if a := rule(d); a != nil {
 			a.More = moreAbout + a.Kind + ".md"
@@ -28,7 +55,7 @@ func advise(d *State) []Advice {
 
 func adviseThrottled(d *State) *Advice {
 	w := &d.Window
-	if w.Periods == 0 || w.Throttled*20 <= w.Periods {
+	if w.Periods < enoughTicks || !often(w.Throttled, w.Periods) {
 		return nil
 	}
 	a := &Advice{
@@ -46,7 +73,7 @@ func adviseThrottled(d *State) *Advice {
 
 func adviseRejections(d *State) *Advice {
 	w := &d.Window
-	if w.Rejected == 0 || d.Lifecycle != "open" {
+	if !often(w.Rejected, w.Submitted+w.Rejected) || d.Lifecycle != "open" {
 		return nil
 	}
 	refused := fmt.Sprintf("%s %s refused in the last %s", numberText(w.Rejected), were(w.Rejected, "submission"), seconds(w.Length))
@@ -74,9 +101,6 @@ func adviseRejections(d *State) *Advice {
 
 func adviseSpares(d *State) *Advice {
 	w := &d.Window
-	if w.Uncompensated+w.NoSpare == 0 {
-		return nil
-	}
 	spares := fmt.Sprintf("all %s spares stood in for others", numberText(d.MaxSpares))
 	a := &Advice{
 		Kind:   AdviceSpares,
@@ -87,21 +111,41 @@ func adviseSpares(d *State) *Advice {
 		spares = "spares are turned off"
 		a.Remedy, a.Call = "Allow spares, so that somebody can stand in for a blocked task.", "WithMaxSpares(n)"
 	}
-	if w.Uncompensated > 0 { // calls
+	switch at := longKept(d); {
+	case at != nil: // one that lasts
+		a.Problem = fmt.Sprintf("%s has blocked for at least %s and kept its slot, while %s: %s.", taskIn(at), durationText(at.Age),
+			wait(d.Stats.Queued, "other"), spares)
+	case w.Uncompensated >= enough && often(w.Uncompensated, w.Uncompensated+w.Handoffs): // many calls
 		a.Problem = fmt.Sprintf("%s %s in the last %s a task that blocked kept its slot, because %s.",
 			numberText(w.Uncompensated), plural(w.Uncompensated, "time"), seconds(w.Length), spares)
-	} else { // ticks, however many tasks there were
+	case time.Duration(w.NoSpare)*stallTick >= lasting*samplePeriod && often(w.NoSpare, uint64(w.Length/stallTick)): // ticks, however many tasks there were
 		a.Problem = fmt.Sprintf("For %s of the last %s tasks that block outside of Blocking kept their slots while others waited, because %s.",
 			durationText(time.Duration(w.NoSpare)*stallTick), seconds(w.Length), spares)
+	default:
+		return nil
 	}
 	return a
+}
+
+// keeps reports whether the task in a slot blocks, and others wait that have no spare to run them.
+func keeps(d *State, s *Slot) bool {
+	return (s.State == "blocking" || s.State == "waiting") && d.Stats.Queued > 0 && d.Stats.Spares >= d.MaxSpares
+}
+
+// longKept returns the slot of the oldest task that keeps it so, and has done so over the last looks.
+func longKept(d *State) *Slot {
+	if !lately(d, lasting, func(p *Point) bool { return p.Kept > 0 }) {
+		return nil
+	}
+	first := d.Time.Sub(d.History[len(d.History)-lasting].Time)
+	return oldest(d, func(s *Slot) bool { return keeps(d, s) && s.Age >= first })
 }
 
 // stallTick is how often the stall detection looks.
 const stallTick = 10 * time.Millisecond
 
 func adviseCheckpoint(d *State) *Advice {
-	at := oldest(d, func(s *Slot) bool { return s.Overdue && (s.In == "computing" || s.In == "") })
+	at := longest(d, overdue, func(p *Point) int { return p.Overdue })
 	if at == nil || d.Stats.Queued == 0 {
 		return nil
 	}
@@ -122,7 +166,7 @@ func adviseCheckpoint(d *State) *Advice {
 }
 
 func adviseCgo(d *State) *Advice {
-	at := oldest(d, func(s *Slot) bool { return s.In == "cgo" && s.Age >= stuckAfter })
+	at := longest(d, inCgo, func(p *Point) int { return p.Cgo })
 	if at == nil {
 		return nil
 	}
@@ -135,7 +179,7 @@ func adviseCgo(d *State) *Advice {
 }
 
 func adviseSyscall(d *State) *Advice {
-	at := oldest(d, func(s *Slot) bool { return s.In == "syscall" && s.Age >= stuckAfter })
+	at := longest(d, inSyscall, func(p *Point) int { return p.Syscall })
 	if at == nil {
 		return nil
 	}
@@ -148,9 +192,7 @@ func adviseSyscall(d *State) *Advice {
 }
 
 func adviseBlocked(d *State) *Advice {
-	at := oldest(d, func(s *Slot) bool {
-		return s.In != "" && s.In != "computing" && s.In != "cgo" && s.In != "syscall" && s.Age >= stuckAfter
-	})
+	at := longest(d, standsStill, func(p *Point) int { return p.Blocked })
 	if at == nil {
 		return nil
 	}
@@ -166,7 +208,8 @@ func adviseBlocked(d *State) *Advice {
 const enoughMeasured = 30
 
 func adviseLatency(d *State) *Advice {
-	if min(d.Wait.Count, d.Run.Count) < enoughMeasured || d.Wait.P99 <= 10*d.Run.P50 || d.Wait.P99 < time.Millisecond {
+	long := func(p99 time.Duration) bool { return p99 > 10*d.Run.P50 && p99 >= time.Millisecond }
+	if min(d.Wait.Count, d.Run.Count) < enoughMeasured || !long(d.Wait.P99) || !lately(d, longLasting, func(p *Point) bool { return long(p.WaitP99) }) {
 		return nil
 	}
 	return &Advice{
@@ -177,11 +220,45 @@ func adviseLatency(d *State) *Advice {
 	}
 }
 
+// What a task in a slot does that keeps others from it.
+func overdue(s *Slot) bool     { return s.runs() && s.Overdue && (s.In == "computing" || s.In == "") }
+func inCgo(s *Slot) bool       { return s.runs() && s.In == "cgo" && s.Age >= stuckAfter }
+func inSyscall(s *Slot) bool   { return s.runs() && s.In == "syscall" && s.Age >= stuckAfter }
+func standsStill(s *Slot) bool { return s.runs() && waits(s.In) && s.Age >= stuckAfter }
+
+func (s *Slot) runs() bool { return s.State == "running" }
+
+// note counts the slots of d that do so, in a point of its history.
+func (p *Point) note(d *State) {
+	for i := range d.Slots {
+		switch s := &d.Slots[i]; {
+		case keeps(d, s):
+			p.Kept++
+		case overdue(s) && d.Stats.Queued > 0:
+			p.Overdue++
+		case inCgo(s):
+			p.Cgo++
+		case inSyscall(s):
+			p.Syscall++
+		case standsStill(s):
+			p.Blocked++
+		}
+	}
+}
+
+// longest returns the oldest task that matches, if some did at each of the last looks.
+func longest(d *State, match func(*Slot) bool, count func(*Point) int) *Slot {
+	if !lately(d, lasting, func(p *Point) bool { return count(p) > 0 }) {
+		return nil
+	}
+	return oldest(d, match)
+}
+
 // oldest returns the slot whose task has been there for the longest, among those that match.
 func oldest(d *State, match func(*Slot) bool) *Slot {
 	var found *Slot
 	for i := range d.Slots {
-		if s := &d.Slots[i]; s.State == "running" && match(s) && (found == nil || s.Age > found.Age) {
+		if s := &d.Slots[i]; match(s) && (found == nil || s.Age > found.Age) {
 			found = s
 		}
 	}

@@ -326,6 +326,20 @@ func TestPage_AdviceAboutRealTasks(t *testing.T) {
 		await(t, "the other task is accepted", went)
 		require.NoError(t, g.Wait())
 	})
+	// A lane that may use one slot of two, and is full.
+	t.Run("idle", func(t *testing.T) {
+		e := debugged(t, executor.WithSlots(2), executor.WithStallDetection(false), executor.WithLanes(executor.Lane{Name: "batch", Max: 1, QueueLimit: 2}))
+		gate, batch := newGate(t), executor.WithLane(context.Background(), "batch")
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				_ = e.Go(batch, func(context.Context) { gate.Wait() })
+			})
+		}
+		require.Contains(t, advised(t, e, debugpage.AdviceIdle).Problem, "1 submitter waits for room in the lane batch")
+		gate.Open()
+		all.Wait()
+	})
 	// Each round of the pipeline stands still until a slot is lent for the one who waits.
 	t.Run("loans", func(t *testing.T) {
 		e := debugged(t, executor.WithSlots(1))

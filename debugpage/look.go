@@ -158,14 +158,17 @@ func (o *observer) remember(d *State, now *counted, names map[string]int) {
 		recent := o.counts[max(0, len(o.counts)-recentPoints)]
 		waits := now.waits.Since(recent.waits)
 		rate := func(n uint64) float64 { return float64(n) / max(1e-3, now.at.Sub(was.at).Seconds()) }
-		o.history = appendBounded(o.history, Point{
+		point := Point{
 			Time:      d.Time,
 			Submitted: rate(since(now.stats.Submitted, was.stats.Submitted)),
 			Completed: rate(since(ended(&now.stats), ended(&was.stats))),
 			Rejected:  rate(since(now.stats.Rejected, was.stats.Rejected)),
 			Queued:    now.stats.Queued, Running: now.stats.Running, Waiting: now.stats.Waiting,
 			WaitP50: waits.Quantile(0.5), WaitP99: waits.Quantile(0.99), Measured: waits.Count,
-		})
+			Idle: now.stats.Idle, Returned: returned(was, now),
+		}
+		point.note(d)
+		o.history = appendBounded(o.history, point)
 	}
 	o.before = now
 
@@ -182,14 +185,21 @@ func (o *observer) remember(d *State, now *counted, names map[string]int) {
 func windowOf(first, now *counted) Window {
 	return Window{
 		Length:        now.at.Sub(first.at),
+		Submitted:     since(now.stats.Submitted, first.stats.Submitted),
 		Rejected:      since(now.stats.Rejected, first.stats.Rejected),
 		RejectedFull:  since(now.stats.RejectedFull, first.stats.RejectedFull),
 		Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),
-		Returned:      since(now.stats.Compensated+uint64(first.stats.Lent), first.stats.Compensated+uint64(now.stats.Lent)),
+		Handoffs:      since(now.stats.Handoffs, first.stats.Handoffs),
+		Returned:      returned(first, now),
 		NoSpare:       since(now.stats.StallsNoSpare, first.stats.StallsNoSpare),
 		Periods:       since(now.quota.Periods, first.quota.Periods),
 		Throttled:     since(now.quota.Throttled, first.quota.Throttled),
 	}
+}
+
+// returned is how many slots that were lent were given back.
+func returned(first, now *counted) uint64 {
+	return since(now.stats.Compensated+uint64(first.stats.Lent), first.stats.Compensated+uint64(now.stats.Lent))
 }
 
 func ended(s *executor.Stats) uint64 { return s.Completed + s.Panicked + s.Canceled }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,4 +92,36 @@ func TestPage_HistoryBeforeTheFirstViewer(t *testing.T) {
 	_, page := fetch(t, "GET", url+"?format=html")
 	requireSound(t, page)
 	require.Contains(t, page, "The last 10 minutes")
+}
+
+// The overview looks closer where something waits for long, and tells the same kinds as the page.
+//
+// Mutants: only counters are looked at; the points of the lines are not kept; the lines of all executors are one.
+func TestPage_TheOverviewTellsWhoWaitsForWhom(t *testing.T) {
+	debugged(t, executor.WithName("overview, well"))
+	e := debugged(t, executor.WithName("overview, ill"), executor.WithSlots(1), executor.WithMaxSpares(1), executor.WithQueueLimit(4))
+	results, sent := make(chan int), make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range 16 {
+			_ = e.Go(context.Background(), func(ctx context.Context) { _ = executor.Send(ctx, results, i) })
+		}
+	}()
+	url := serve(t, debugpage.Handler())
+	advice := make(map[string][]string)
+	eventually(t, "it tells of the submitter", func() bool {
+		_, body := fetch(t, "GET", url+"?format=list")
+		var o debugpage.Overview
+		require.NoError(t, json.Unmarshal([]byte(body), &o))
+		for _, b := range o.Executors {
+			advice[b.Name] = b.Advice
+		}
+		return slices.Contains(advice["overview, ill"], debugpage.AdviceSubmitters)
+	})
+	require.Contains(t, advice["overview, ill"], debugpage.AdviceSpares)
+	require.Empty(t, advice["overview, well"])
+	for range 16 {
+		await(t, "a result", results)
+	}
+	await(t, "all are submitted", sent)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // The overview of many executors: a line each. All viewers share the lines, which are made when somebody asks, once a
-// second at most, from counters alone: a thousand executors take a millisecond, no goroutine, and some 2 KB each.
+// second at most, from counters: a thousand executors take some milliseconds, no goroutine, and some 4 KB each. Only where
+// the counters say that something waits for long are the slots and groups looked at too.
 
 // Overview is what the page answers with ?format=list.
 type Overview struct {
@@ -30,7 +31,7 @@ type Brief struct {
 	Waiting  int           `json:"waiting"`  // submitters that wait for room
 	Rate     float64       `json:"rate"`     // tasks that ended, per second, over the last 10 to 20 s that somebody looked
 	Rejected uint64        `json:"rejected"` // submissions refused since the executor was made
-	Advice   []string      `json:"advice"`   // the kinds of advice that counters alone tell: rejections, spares, throttled
+	Advice   []string      `json:"advice"`   // the kinds of advice, but for latency; if nothing waits, those that counters tell
 }
 
 // briefWindow is how long the counters of a line go back, at least.
@@ -47,6 +48,8 @@ type briefed struct {
 	at          time.Time
 	brief       Brief
 	first, next *counted // at the start of the window, and of the next one
+	before      *counted // at the last look
+	history     []Point  // of the last looks; the rules need no more than longLasting
 }
 
 func overviewOf(all []*executor.Executor) Overview {
@@ -93,11 +96,14 @@ func (b *briefed) make(e *executor.Executor, now time.Time) {
 	case now.Sub(b.next.at) >= briefWindow:
 		b.first, b.next = b.next, count
 	}
-	d := State{Name: e.Name(), Lifecycle: "open", Time: now, Stats: count.stats, Sizing: e.Sizing(), Window: windowOf(b.first, count)}
-	d.MaxSpares = d.Stats.Spares
+	d := State{
+		Name: e.Name(), Lifecycle: "open", Time: now, Stats: count.stats, MaxSpares: count.stats.Spares, Sizing: e.Sizing(),
+		Window: windowOf(b.first, count),
+	}
 	if limited {
 		d.Throttling = &quota
 	}
+	b.remember(e, &d, count)
 	s := &d.Stats
 	b.brief = Brief{
 		Name: d.Name, State: "idle", Slots: s.Slots, Running: s.Running, Queued: s.Queued, Oldest: s.OldestAge, Waiting: s.Waiting, Rejected: s.Rejected,
@@ -112,9 +118,31 @@ func (b *briefed) make(e *executor.Executor, now time.Time) {
 	case s.Running+s.Blocked+s.Queued > 0:
 		b.brief.State = "busy"
 	}
-	for _, rule := range []func(*State) *Advice{adviseThrottled, adviseRejections, adviseSpares} {
-		if a := rule(&d); a != nil {
-			b.brief.Advice = append(b.brief.Advice, a.Kind)
-		}
+	for _, a := range advise(&d) {
+		b.brief.Advice = append(b.brief.Advice, a.Kind)
 	}
+}
+
+// remember adds a point to the line's history, and looks at slots and groups if a rule may need them.
+func (b *briefed) remember(e *executor.Executor, d *State, now *counted) {
+	s := &now.stats
+	point := Point{Time: now.at, Queued: s.Queued, Running: s.Running, Waiting: s.Waiting, Idle: s.Idle}
+	if was := b.before; was != nil {
+		point.Returned = returned(was, now)
+		point.Completed = float64(since(ended(s), ended(&was.stats))) / max(1e-3, now.at.Sub(was.at).Seconds())
+	}
+	b.before = now
+	if s.Waiting > 0 || s.Queued > 0 && (s.Lendable > 0 || point.Completed == 0) {
+		p := e.Report()
+		d.MaxSpares, d.Groups = p.MaxSpares, p.Groups
+		for _, at := range p.Slots[:min(len(p.Slots), maxSlots)] {
+			d.Slots = append(d.Slots, Slot(at))
+		}
+		point.note(d)
+	}
+	if len(b.history) == longLasting {
+		b.history = slices.Delete(b.history, 0, 1)
+	}
+	b.history = append(b.history, point)
+	d.History = b.history
 }

@@ -8,16 +8,10 @@ import (
 
 // Rules about tasks and submitters that wait for each other, or for others.
 
-const (
-	stillPoints = 10 // in which no task ended, for a standstill
-	fullPoints  = 3  // in which submitters waited for room, for it to be more than a burst
-	manyLoans   = 20 // slots lent and given back in a minute, for it to be more than an exception
-)
-
 // adviseStandstill is about tasks that all wait, and of which none ends.
 func adviseStandstill(d *State) *Advice {
 	s := &d.Stats
-	if s.Queued == 0 || s.Spares < d.MaxSpares || !lately(d, stillPoints, func(p *Point) bool { return p.Completed == 0 && p.Queued > 0 }) {
+	if s.Queued == 0 || s.Spares < d.MaxSpares || !lately(d, longLasting, func(p *Point) bool { return p.Completed == 0 && p.Queued > 0 }) {
 		return nil
 	}
 	for i := range d.Slots {
@@ -28,7 +22,7 @@ func adviseStandstill(d *State) *Advice {
 			return nil // it runs, or may
 		}
 	}
-	length := d.Time.Sub(d.History[len(d.History)-stillPoints].Time)
+	length := d.Time.Sub(d.History[len(d.History)-longLasting].Time)
 	all := fmt.Sprintf("All %s tasks that have a slot or a spare wait, and none has ended for %s", numberText(s.Slots+d.MaxSpares), seconds(length))
 	if s.Waiting > 0 {
 		return &Advice{
@@ -49,16 +43,6 @@ func adviseStandstill(d *State) *Advice {
 // waits reports whether in, of a Slot, says that its task waits.
 func waits(in string) bool { return in != "" && in != "computing" && in != "cgo" && in != "syscall" }
 
-// lately reports whether all of the last n points are so.
-func lately(d *State, n int, so func(*Point) bool) bool {
-	for i := range min(n, len(d.History)) {
-		if !so(&d.History[len(d.History)-1-i]) {
-			return false
-		}
-	}
-	return len(d.History) >= n
-}
-
 // wait is how many wait, with the verb.
 func wait(n int, noun string) string {
 	if n == 1 {
@@ -69,7 +53,7 @@ func wait(n int, noun string) string {
 
 // adviseGroup is about a group whose tasks take the places of others.
 func adviseGroup(d *State) *Advice {
-	if !lately(d, fullPoints, func(p *Point) bool { return p.Waiting > 0 }) {
+	if !lately(d, lasting, func(p *Point) bool { return p.Waiting > 0 }) {
 		return nil
 	}
 	for i := range d.Groups {
@@ -96,10 +80,17 @@ func groupText(g *executor.GroupInfo) string {
 	return "The group of tasks named " + g.Name
 }
 
+// loanTicks is how many ticks a loan comes late, at least.
+const loanTicks = 2
+
 // adviseLoans is about tasks that wait for each other a moment at a time.
 func adviseLoans(d *State) *Advice {
 	w := &d.Window
-	if w.Returned < manyLoans {
+	seen := 0 // looks, with some since the one before
+	for i := range d.History {
+		seen += min(1, int(d.History[i].Returned))
+	}
+	if w.Returned < enough || !often(w.Returned*loanTicks, uint64(w.Length/stallTick)) || seen < lasting {
 		return nil
 	}
 	return &Advice{
@@ -109,4 +100,37 @@ func adviseLoans(d *State) *Advice {
 		Remedy: "Say where tasks wait for channels, locks and each other: their slots then go to others at once.",
 		Call:   "executor.Receive, Send, WaitFor, Lock, or executor.Blocking(ctx, fn)",
 	}
+}
+
+// adviseIdle is about submitters that wait for room although slots are idle: a lane or a Serial holds its tasks back. Callers that
+// wait for a group's limit are none: who sets it asks for that.
+func adviseIdle(d *State) *Advice {
+	waiting := d.Stats.Waiting
+	for i := range d.Groups {
+		waiting -= d.Groups[i].Waiting
+	}
+	if waiting <= 0 || d.Stats.Idle == 0 || !lately(d, longLasting, func(p *Point) bool { return p.Waiting > 0 && p.Idle > 0 }) {
+		return nil
+	}
+	length := d.Time.Sub(d.History[len(d.History)-longLasting].Time)
+	a := &Advice{
+		Kind: AdviceIdle,
+		Problem: fmt.Sprintf("%s for room, for %s now, while %s of %s slots are idle: a Serial, or a key of a Keyed, runs one task at a time.",
+			wait(waiting, "submitter"), seconds(length), numberText(d.Stats.Idle), numberText(d.Stats.Slots)),
+		Remedy: "If only tasks of one customer or file must keep their order, give each a key of its own.",
+		Call:   "executor.NewKeyed[K](e)",
+	}
+	for _, l := range d.Stats.Lanes {
+		if l.Waiting > 0 {
+			name := "the lane " + l.Name
+			if l.Name == "" {
+				name = "the default lane"
+			}
+			a.Problem = fmt.Sprintf("%s for room in %s, for %s now, while %s of %s slots are idle: the lane's Max, or what other lanes have Reserved, holds its tasks back.",
+				wait(l.Waiting, "submitter"), name, seconds(length), numberText(d.Stats.Idle), numberText(d.Stats.Slots))
+			a.Remedy, a.Call = "Let the lane have more slots, or refuse what it can not do in time.", "Lane{Max: n}, or e.TryGo(ctx, fn)"
+			break
+		}
+	}
+	return a
 }

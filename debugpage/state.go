@@ -87,6 +87,16 @@ type Point struct {
 	WaitP99 time.Duration `json:"waitP99"`
 
 	Measured uint64 `json:"measured"` // how many those were
+
+	// What advice is made of: it is given if it lasts. Slots whose task
+	Kept    int `json:"kept,omitempty"`    // blocks and keeps it while others wait, for want of a spare
+	Overdue int `json:"overdue,omitempty"` // computes past its budget while others wait
+	Cgo     int `json:"cgo,omitempty"`     // has been in a C call for 20 ms, outside of Blocking
+	Syscall int `json:"syscall,omitempty"` // or in a system call
+	Blocked int `json:"blocked,omitempty"` // or waits
+
+	Idle     int    `json:"idle,omitempty"`     // slots that nobody needs
+	Returned uint64 `json:"returned,omitempty"` // slots lent because tasks blocked without Blocking, and given back since the point before
 }
 
 // Times is about the tasks that were measured over the history: one in 64 unless WithHistogramSampling says
@@ -102,9 +112,11 @@ type Times struct {
 // Window is what was counted over the history.
 type Window struct {
 	Length        time.Duration `json:"length"`
+	Submitted     uint64        `json:"submitted"` // tasks accepted
 	Rejected      uint64        `json:"rejected"`
 	RejectedFull  uint64        `json:"rejectedFull"`  // those of Rejected that found the queue full
 	Uncompensated uint64        `json:"uncompensated"` // times a blocked task kept its slot for want of a spare
+	Handoffs      uint64        `json:"handoffs"`      // times one gave its slot away
 	NoSpare       uint64        `json:"noSpare"`       // looks of the stall detection, 10 ms apart, that found too few spares
 	Returned      uint64        `json:"returned"`      // slots lent because tasks blocked without Blocking, and given back
 	Periods       uint64        `json:"periods"`       // of the CPU quota
@@ -145,16 +157,17 @@ type Advice struct {
 
 // The kinds of Advice.
 const (
-	AdviceCheckpoint = "checkpoint" // a task is past its budget, others wait, and it does not call Checkpoint
-	AdviceCgo        = "cgo"        // a task has been in a C call for 20 ms, outside of Blocking
-	AdviceSyscall    = "syscall"    // or in a system call
-	AdviceBlocked    = "blocked"    // or waits for a lock, a channel, the network or a timer
-	AdviceLatency    = "latency"    // the p99 of queue wait is over ten times the median run time
-	AdviceRejections = "rejections" // submissions were refused
-	AdviceSpares     = "spares"     // tasks block, and no spare is left to stand in for them
+	AdviceCheckpoint = "checkpoint" // for 3 s, tasks are past their budget, others wait, and they do not call Checkpoint
+	AdviceCgo        = "cgo"        // for 3 s, tasks are in C calls of 20 ms or more, outside of Blocking
+	AdviceSyscall    = "syscall"    // or in system calls
+	AdviceBlocked    = "blocked"    // or wait for a lock, a channel, the network or a timer
+	AdviceLatency    = "latency"    // for 10 s, the p99 of queue wait is over ten times the median run time
+	AdviceRejections = "rejections" // over 5 % of the submissions were refused
+	AdviceSpares     = "spares"     // tasks block, and no spare is left to stand in for them: for 3 s, or over 5 % of those that block
 	AdviceThrottled  = "throttled"  // the kernel stopped the process in over 5 % of the quota's periods
 	AdviceSubmitters = "submitters" // submitters wait for room, and all tasks that may wait at once do, perhaps for them
 	AdviceWaiters    = "waiters"    // tasks wait, no spare is left, and none has ended for 10 s
 	AdviceGroup      = "group"      // the tasks of one group fill the queue, and others wait for room
+	AdviceIdle       = "idle"       // for 10 s, submitters wait for room while slots are idle
 	AdviceLoans      = "loans"      // tasks block without Blocking, again and again, for a moment each
 )

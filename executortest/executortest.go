@@ -68,14 +68,15 @@ func (l *testLog) end() {
 var kinds = []string{
 	debugpage.AdviceBlocked, debugpage.AdviceCgo, debugpage.AdviceCheckpoint, debugpage.AdviceLatency,
 	debugpage.AdviceRejections, debugpage.AdviceSpares, debugpage.AdviceSyscall, debugpage.AdviceThrottled,
-	debugpage.AdviceSubmitters, debugpage.AdviceWaiters, debugpage.AdviceGroup, debugpage.AdviceLoans,
+	debugpage.AdviceSubmitters, debugpage.AdviceWaiters, debugpage.AdviceGroup, debugpage.AdviceLoans, debugpage.AdviceIdle,
 }
 
 // NoAdvice makes the test fail if, from now until the test ends, the live page of exec would give advice: a task that blocks
 // without saying so, refused submissions, a long task without Checkpoint. It is for load tests, which so keep the pool
 // healthy. Kinds in except, of debugpage's Advice constants, are allowed. The page looks once a second, so
 // the end of the test waits for its next look, up to a second; what has come and gone between two looks, and is not in the
-// page's last minute, is not seen. Call it after New, and not in a bubble, whose time is not that of the page.
+// page's last minute, is not seen. What the slots do has to last for three looks, and waiting for ten, so that a machine that
+// stands still for a moment fails no test: see docs/OBSERVING.md. Call it after New, and not in a bubble, whose time is not that of the page.
 func NoAdvice(t testing.TB, exec *executor.Executor, except ...string) {
 	t.Helper()
 	for _, kind := range except {
