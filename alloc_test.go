@@ -26,6 +26,13 @@ func TestAllocations(t *testing.T) {
 		_, err = f.Wait(ctx)
 		require.NoError(t, err)
 	}
+	laned, err := New(WithLanes(Lane{Name: "a"}, Lane{Name: "b"}, Lane{Name: "c"}))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, laned.Close()) }()
+	var inLanes []context.Context
+	for _, name := range []string{"a", "b", "c", ""} {
+		inLanes = append(inLanes, WithLane(ctx, name))
+	}
 	for _, c := range []struct {
 		name string
 		most float64
@@ -35,6 +42,14 @@ func TestAllocations(t *testing.T) {
 			for range ops {
 				_ = e.Go(ctx, empty)
 			}
+		}},
+		{"Go from outside, in several lanes: a context for each batch", 0.05, func(*Executor) {
+			for range ops / len(inLanes) {
+				for _, ctx := range inLanes {
+					_ = laned.Go(ctx, empty)
+				}
+			}
+			_ = laned.Quiesce(ctx)
 		}},
 		{"Go from a task", 0, func(e *Executor) {
 			inTask(e, func(ctx context.Context) {

@@ -36,6 +36,17 @@ var background = context.Background()
 // alive reports whether ctx is not done.
 func alive(ctx context.Context) bool { return sameContext(ctx, background) || !over(ctx) }
 
+// endless reports whether ctx is known never to be done: the background, with what this package says of tasks on top.
+func endless(ctx context.Context) bool {
+	for {
+		c, ok := ctx.(*namedContext)
+		if !ok {
+			return sameContext(ctx, background)
+		}
+		ctx = c.Context
+	}
+}
+
 // over reports whether ctx is done. Where a context of a kind of its own has no error, its channel counts: there are
 // such whose channel is closed and who say no error.
 func over(ctx context.Context) bool {

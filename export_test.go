@@ -247,7 +247,7 @@ func (v *validator) injector() {
 		v.lanes(l)
 	}
 	o := q.recent.Load()
-	v.check(o == nil || sameContext(o.parent, context.Background()), "the injector holds the context of a task")
+	v.check(o == nil || endless(o.parent), "the injector holds the context of a task")
 	v.fifo(&q.queue)
 	v.fifo(&q.returned)
 }
@@ -265,8 +265,10 @@ func (v *validator) lanes(l *lanes) {
 			v.fifo(&q.queue)
 		}
 	}
-	p := l.recent.Load()
-	v.check(p == nil || sameContext(p.parent, context.Background()), "the lanes hold the context of a task")
+	for i := range l.recent {
+		p := l.recent[i].Load()
+		v.check(p == nil || endless(p.parent), "the lanes hold the context of a task")
+	}
 }
 
 // fifo checks the chunks of an empty queue.

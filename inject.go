@@ -32,7 +32,8 @@ type injector struct {
 	queue     fifo       // tasks
 	returned  fifo       // tasks that were in the deque of a slot that has gone (P6)
 	yields    resumeList // runners that yielded
-	beside    int        // how many of these there are, and how many lanes have an entry that may start: see recount
+	beside    int        // how many of these there are, and of ready: see recount
+	ready     int        // how many lanes have an entry that may start (N6)
 	apart     bool       // returned had the last turn
 	outer     bool       // a lane had it
 	lanes     laning     // WithLanes, or nil: then the queue has only what tasks of the executor put there
@@ -82,16 +83,11 @@ func (q *injector) popped() uint64 {
 }
 
 // recount is called whenever something has changed that beside counts. Caller holds mu.
-func (q *injector) recount() {
-	q.beside = q.returned.len + q.yields.len
-	if q.lanes != nil {
-		q.beside += q.lanes.ready()
-	}
-}
+func (q *injector) recount() { q.beside = q.returned.len + q.yields.len + q.ready }
 
 // resumeDue reports whether it is the turn of the runner that yielded first. Caller holds mu.
 func (q *injector) resumeDue() bool {
-	return q.yields.due(q.popped()) || q.lanes != nil && q.yields.len > 0 && q.queue.len == 0 && q.lanes.ready() == 0
+	return q.yields.len > 0 && (q.yields.due(q.popped()) || q.lanes != nil && q.queue.len == 0 && q.ready == 0)
 }
 
 // unlock publishes whether there are entries and releases mu.
@@ -246,7 +242,7 @@ func (q *injector) lanesTurn() bool {
 		return false
 	}
 	inner := q.queue.len > 0 || q.returned.len > 0 || q.resumeDue()
-	q.outer = q.lanes.ready() > 0 && (!inner || !q.outer)
+	q.outer = q.ready > 0 && (!inner || !q.outer)
 	return q.outer
 }
 
@@ -357,13 +353,16 @@ func (q *injector) originOf(parent context.Context) *origin {
 		return o
 	}
 	traced := sampledSpan(parent)
-	o := &origin{parent: parent, plain: q.delay == nil && q.lanes == nil && !traced && laneOf(parent, nil) == "" && !foreign(parent) && taskOf(parent) == nil, traced: traced}
+	o := &origin{parent: parent, plain: q.delay == nil && q.lanes == nil && !traced && laneOf(parent, nil) == "" && !foreign(parent) && taskOf(parent) == nil, traced: traced, endless: endless(parent)}
 	q.recent.Store(o)
 	return o
 }
 
-// forgetParent lets go of the last parent, if it is this one.
+// forgetParent lets go of the last parent, if it is this one, and it keeps anything alive.
 func (q *injector) forgetParent(parent context.Context) {
+	if endless(parent) {
+		return
+	}
 	if o := q.recent.Load(); o != nil && sameContext(o.parent, parent) {
 		q.recent.CompareAndSwap(o, nil)
 	}
@@ -385,9 +384,9 @@ func (q *injector) trim() {
 	}
 }
 
-// forget lets go of the last parent, so that an idle executor holds no context.
+// forget lets go of the last parent, so that an idle executor holds no context of the program.
 func (q *injector) forget() {
-	if o := q.recent.Load(); o != nil && !sameContext(o.parent, background) {
+	if o := q.recent.Load(); o != nil && !o.endless {
 		q.recent.Store(nil)
 	}
 	if q.lanes != nil {

@@ -16,14 +16,15 @@ type entry struct {
 
 // origin is where an entry comes from. Bare tasks with the same parent share one; a job has its own.
 type origin struct {
-	parent context.Context // of the task
-	job    job             // nil for bare tasks
-	probe  *probe          // of a job, or of a bare task that is watched, until it has ended; or nil
-	plain  bool            // parent is known not to stem from a task, nor to be traced
-	drain  bool            // job is a strand
-	firing bool            // of a timer: WithQueueDelay does not refuse it
-	lone   bool            // job is a guest that waits for a slot: it never enters a deque
-	traced bool            // tasks with this parent have spans; known only to bare tasks from outside
+	parent  context.Context // of the task
+	job     job             // nil for bare tasks
+	probe   *probe          // of a job, or of a bare task that is watched, until it has ended; or nil
+	plain   bool            // parent is known not to stem from a task, nor to be traced
+	drain   bool            // job is a strand
+	firing  bool            // of a timer: WithQueueDelay does not refuse it
+	lone    bool            // job is a guest that waits for a slot: it never enters a deque
+	traced  bool            // tasks with this parent have spans; known only to bare tasks from outside
+	endless bool            // parent is known never to be done
 }
 
 // job is a task that can be claimed through something else than its queue entry. There are three: of a
@@ -75,7 +76,7 @@ func (o *origin) letGo() {
 // bare runs a bare task.
 func (r *runner) bare(en entry) {
 	fn, parent := en.fn, en.of.parent
-	if !sameContext(parent, background) || r.e.word.Load()&stopping != 0 { // else there is nothing to ask
+	if !sameContext(parent, background) && !en.of.endless || r.e.word.Load()&stopping != 0 { // else there is nothing to ask
 		if err := r.refuses(parent); err != nil {
 			r.count.cancel(err)
 			en.letGo()
@@ -206,7 +207,7 @@ func (r *runner) refuses(parent context.Context) error {
 func (r *runner) contextFor(parent context.Context) *taskContext {
 	tc := r.stack.tc
 	if tc == nil || !sameContext(tc.parent, parent) {
-		tc = &taskContext{origin: origin{parent: parent}, r: r, name: r.e.taskNameOf(parent)}
+		tc = &taskContext{origin: origin{parent: parent, endless: endless(parent)}, r: r, name: r.e.taskNameOf(parent)}
 		r.stack.tc = tc
 	}
 	if tc.name != r.name.Load() {

@@ -1,9 +1,13 @@
 package executor
 
 import (
+	"context"
+	rtrace "runtime/trace"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
+	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/lane"
 	"github.com/seed-97bda89a/executor/internal/meter"
 )
@@ -38,6 +42,7 @@ type laneQueue struct {
 	limit   int
 	at      spot // of a lane that is not fair
 	index   int
+	class   *lane.Class // the rule's
 
 	used    int
 	seats   int // entries of guests
@@ -56,8 +61,6 @@ type laneQueue struct {
 	submitted, taken, rejected, shed uint64
 	handed                           atomic.Uint64 // tasks that never were in the queue (P7)
 }
-
-func (q *laneQueue) class() *lane.Class { return &q.l.rule.Classes[q.index] }
 
 // overloaded returns ErrOverloaded if the lane refuses the task. Caller holds the injector's lock.
 func (l *lanes) overloaded(at *spot, en entry) error {
@@ -108,8 +111,17 @@ func (q *laneQueue) push(at *spot, en entry) {
 	if q.delay != nil {
 		q.delay.came(&q.queue, time.Since(epoch))
 	}
+	q.came()
+}
+
+// came notes an entry that has been pushed.
+func (q *laneQueue) came() {
+	if q.class.Queued > 0 { // then nothing is new of the lane
+		q.class.Queued++
+		return
+	}
 	q.l.rule.Came(q.index, 1)
-	q.l.e.inject.recount()
+	q.l.settle()
 }
 
 // peek returns the entry that goes next, of a lane that is not empty.
@@ -137,6 +149,15 @@ func (q *laneQueue) pop() (en entry, t *lane.Tenant[entry], freed int) {
 		q.seats--
 	}
 	return en, t, freed
+}
+
+// popBare is pop for a lane that is not counted, while no guest waits in it.
+func (q *laneQueue) popBare() entry {
+	en := q.queue.pop()
+	if in := &q.l.e.inject; in.drains > 0 && en.drains() {
+		in.drains--
+	}
+	return en
 }
 
 // leave is for n entries that are about to be popped.
@@ -198,13 +219,166 @@ func (q *laneQueue) clean() {
 	q.used -= gone
 	q.taken += uint64(gone)
 	q.l.rule.Gone(q.index, gone)
-	in.recount()
+	q.l.settle()
+}
+
+// placed remembers where tasks with a parent wait.
+type placed struct {
+	parent context.Context
+	at     *spot
+	lane   *laneQueue // of at
+	known  bool       // whether the short way is open is known
+	of     *origin    // then: of bare tasks that go it, or nil
+}
+
+// places are some contexts that tasks came with lately, and where such tasks wait: each lane may have one or two that
+// most of its tasks come with. Each has one of two places next to each other.
+type places [16]atomic.Pointer[placed]
+
+func placeOf(parent context.Context) uint64 {
+	return uint64((*[2]uintptr)(unsafe.Pointer(&parent))[1]) * 0x9e3779b97f4a7c15 >> 60
+}
+
+func (t *places) find(parent context.Context) *placed {
+	i := placeOf(parent)
+	if p := t[i].Load(); p != nil && sameContext(p.parent, parent) {
+		return p
+	}
+	if p := t[i^1].Load(); p != nil && sameContext(p.parent, parent) {
+		return p
+	}
+	return nil
+}
+
+// put remembers p instead of the one that nobody has asked for.
+func (t *places) put(p *placed) {
+	i := placeOf(p.parent)
+	if old := t[i].Load(); old != nil && !sameContext(old.parent, p.parent) {
+		t[i^1].Store(old)
+	}
+	t[i].Store(p)
+}
+
+func (t *places) forget(which func(*placed) bool) {
+	for i := range t {
+		if p := t[i].Load(); p != nil && which(p) {
+			t[i].CompareAndSwap(p, nil)
+		}
+	}
+}
+
+// remember remembers where a bare task waits, for the next one. Whether that can go the short way is asked when there is a
+// second one: many contexts are those of one task.
+func (l *lanes) remember(parent context.Context, at *spot) {
+	p, o := l.recent.find(parent), l.e.inject.recent.Load()
+	switch {
+	case p == nil:
+		l.recent.put(&placed{parent: parent, at: at, lane: at.queue()})
+	case !p.known && o != nil && sameContext(o.parent, parent):
+		n := &placed{parent: parent, at: at, lane: p.lane, known: true}
+		if !p.lane.counted && p.lane.delay == nil && !o.traced && !foreign(parent) && taskOf(parent) == nil {
+			n.of = o
+		}
+		l.recent.put(n)
+	}
+}
+
+// start submits a bare task from outside the short way, if that is open (N9).
+func (l *lanes) start(ctx context.Context, fn func(context.Context)) bool {
+	p, q := l.recent.find(ctx), &l.e.inject
+	if p == nil || p.of == nil || q.due.Load() || rtrace.IsEnabled() || !p.of.endless && over(ctx) {
+		return false
+	}
+	en, lq := entry{fn: fn, of: p.of}, p.lane
+	if l.e.handOver(en) {
+		lq.handed.Add(1)
+		return true
+	}
+	q.mu.Lock()
+	if q.closed || lq.used >= lq.limit || lq.waiters.len > 0 {
+		q.mu.Unlock()
+		return false
+	}
+	lq.used++
+	lq.submitted++
+	q.note()
+	lq.queue.push(en)
+	lq.came()
+	q.unlock()
+	chaos.At(chaos.P1Published)
+	l.e.notify()
+	return true
+}
+
+// admit is Executor.admit for a task from outside.
+func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error) {
+	at, err := l.spot(en.of.parent)
+	if err != nil {
+		return nil, err
+	}
+	if en.fn != nil {
+		l.remember(en.of.parent, at)
+	}
+	q, lq := &l.e.inject, at.queue()
+	if !lq.counted && !en.alone() && l.e.handOverNoting(lq.delay, en) {
+		lq.handed.Add(1)
+		return nil, nil
+	}
+	q.mu.Lock()
+	err = q.refusal(false)
+	if err == nil {
+		err = l.overloaded(at, en)
+	}
+	if err == nil && lq.accept(at, en) {
+		q.unlock()
+		chaos.At(chaos.P1Published)
+		l.e.notify()
+		return nil, nil
+	}
+	if err == nil && !wait {
+		lq.rejected++
+	}
+	q.unlock()
+	w, err := l.e.admitLate(nil, ctx, en, wait, err)
+	if w != nil && !w.own {
+		w.of = at
+	}
+	return w, err
+}
+
+// enlist is Executor.enlist.
+func (l *lanes) enlist(w *waiter, stuck bool) (settled bool, err error) {
+	q, at := &l.e.inject, w.of.(*spot)
+	lq := at.queue()
+	q.mu.Lock()
+	err = q.refusal(false)
+	accepted := err == nil && lq.accept(at, w.en)
+	if !accepted && err == nil && w.inTask && (stuck || lq.stood == lq.moved+1) {
+		accepted = lq.acceptOver(w)
+		if !accepted {
+			err = ErrQueueFull
+		}
+	}
+	if !accepted && err == nil {
+		lq.waiters.push(w)
+	}
+	q.unlock()
+	switch {
+	case accepted:
+		l.e.notify()
+	case err == nil:
+		if w.inTask {
+			l.e.attend()
+		}
+		chaos.At(chaos.I1Waits)
+	}
+	return accepted || err != nil, err
 }
 
 func (l *lanes) stats(now time.Duration) []LaneStats {
 	all := make([]LaneStats, len(l.all))
 	for i, q := range l.all {
-		c, handed := q.class(), q.handed.Load()
+		c, handed := q.class, q.handed.Load()
 		all[i] = LaneStats{
 			Name: q.name, Queued: q.queue.len, QueueLimit: q.limit, Waiting: q.waiters.len, Running: c.Running, Share: c.Share(),
 			Submitted: q.submitted + handed, Taken: q.taken + handed, Rejected: q.rejected, Shed: q.shed, OldestAge: q.ages.Oldest(q.queue.pushed, q.queue.len, now),

@@ -211,7 +211,7 @@ func (q *laneQueue) hold(en entry, t *lane.Tenant[entry]) *hold {
 		h.charge = q.fair.Charge()
 		h.began = 0
 	}
-	q.class().Running++
+	q.l.rule.Runs(q.index, 1)
 	return h
 }
 
@@ -270,10 +270,10 @@ func (h *hold) end(r *runner) {
 // runs changes how many tasks of the lane run, and reports whether that makes it ready (N6). Caller holds the injector's
 // lock.
 func (q *laneQueue) runs(n int) (ready bool) {
-	c := q.class()
+	c := q.class
 	before := c.Ready()
-	c.Running += n
-	q.l.e.inject.recount()
+	q.l.rule.Runs(q.index, n)
+	q.l.settle()
 	return c.Ready() && !before
 }
 

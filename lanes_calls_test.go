@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-97bda89a/executor"
@@ -286,4 +287,119 @@ func TestLanes_AYieldedTaskComesBack(t *testing.T) {
 	}))
 	quiet(t, e)
 	require.Equal(t, "back", j.all()[6])
+}
+
+// A task with the context of the ones before it goes the short way (N9). Mutants seen to fail: the short way does not look at one of
+// the context, its end, the bound, the end of the executor, the delay, whether tasks of the lane have holds, whether it is a task's
+// context, whether the task is to be measured; it counts nothing, or does not notify; a lane that was empty is not ready afterwards.
+func TestLanes_TheShortWayIsTheLongOne(t *testing.T) {
+	e := bare(t, 1, executor.WithQueueLimit(100), executor.WithHistogramSampling(10),
+		executor.WithLanes(executor.Lane{Name: "a", QueueLimit: 8}, executor.Lane{Name: "b"}, executor.Lane{Name: "one", Max: 1}))
+	defer e.Watch()()
+	var j journal
+	a, b, one := inLane("a"), inLane("b"), inLane("one")
+	for range 20 { // each alone: by the short way, to a runner that sleeps
+		require.NoError(t, e.Go(a, j.note("a")))
+		quiet(t, e)
+	}
+	require.Len(t, j.all(), 20)
+	held := stick(t, e, 1)
+	for range 8 {
+		require.NoError(t, e.TryGo(a, j.note("a")))
+	}
+	require.ErrorIs(t, e.TryGo(a, j.note("a")), executor.ErrQueueFull)
+	for _, ctx := range []context.Context{b, b, b, one, one, one, b, context.Background(), context.Background(), context.Background(), b} {
+		require.NoError(t, e.TryGo(ctx, j.note("other")))
+	}
+	for name, want := range map[string]uint64{"a": 28, "b": 5, "one": 3, "": 4} { // and one is stuck
+		require.Equal(t, want, laneStats(t, e, name).Submitted, "lane %q", name)
+	}
+	ended, end := context.WithCancel(b)
+	for range 4 {
+		require.NoError(t, e.TryGo(ended, j.note("never")))
+	}
+	end()
+	require.ErrorIs(t, e.TryGo(ended, j.note("never")), context.Canceled)
+	held.Open()
+	quiet(t, e)
+	require.Equal(t, []int{28, 11, 0}, []int{times(j.all(), "a"), times(j.all(), "other"), times(j.all(), "never")})
+	require.EqualValues(t, 1, laneStats(t, e, "a").Rejected)
+
+	var ctx context.Context // of a task: its children are in no lane
+	require.NoError(t, inTaskWith(b, t, e, func(c context.Context) error {
+		ctx = c
+		type key struct{}
+		with := context.WithValue(ctx, key{}, 0)
+		for range 4 {
+			if err := errors.Join(e.Go(executor.WithTaskName(ctx, "child"), j.note("child")), e.Go(with, j.note("child"))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	require.EqualValues(t, 10, laneStats(t, e, "b").Submitted)
+	for range 4 { // but those of a context that has leaked are
+		require.NoError(t, e.Go(ctx, j.note("leaked")))
+		quiet(t, e)
+	}
+	require.EqualValues(t, 14, laneStats(t, e, "b").Submitted)
+
+	before := e.Report().Waits.Count
+	for range 40 {
+		require.NoError(t, e.Go(b, j.note("b")))
+		quiet(t, e)
+	}
+	require.InDelta(t, 4, e.Report().Waits.Count-before, 1, "one in ten is measured")
+
+	held = stick(t, e, 1)
+	for range 4 {
+		require.NoError(t, e.TryGo(b, j.note("last")))
+	}
+	closed := make(chan error)
+	go func() { closed <- e.Shutdown(context.Background()) }()
+	eventually(t, "it is closed", func() bool { return errors.Is(e.TryGo(context.TODO(), j.note("before")), executor.ErrClosed) })
+	require.ErrorIs(t, e.TryGo(b, j.note("last")), executor.ErrClosed)
+	held.Open()
+	require.NoError(t, await(t, "the end", closed))
+	require.Equal(t, 4, times(j.all(), "last"))
+}
+
+// As the test above, for a lane whose tasks have holds. Mutant seen to fail: the short way is open to them.
+func TestLanes_TheShortWayIsClosedToHolds(t *testing.T) {
+	e := bare(t, 2, executor.WithLanes(executor.Lane{Name: "one", Max: 1}))
+	one, held := inLane("one"), newGate(t)
+	for range 4 {
+		require.NoError(t, e.Go(one, func(context.Context) {}))
+		quiet(t, e)
+	}
+	for range 2 {
+		require.NoError(t, e.Go(one, func(context.Context) { held.Wait() }))
+	}
+	eventually(t, "one runs", func() bool { return laneStats(t, e, "one").Running == 1 })
+	require.Equal(t, 1, laneStats(t, e, "one").Queued)
+	held.Open()
+	quiet(t, e)
+}
+
+// Each lane is refused early by what waits in it alone. Mutants seen to fail: the short way does not ask; a lane asks another one's.
+func TestLanes_EachHasItsOwnDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := bare(t, 1, executor.WithQueueDelay(10*time.Millisecond), executor.WithLanes(executor.Lane{Name: "heavy"}, executor.Lane{Name: "light", Weight: 9}))
+		heavy, light := inLane("heavy"), inLane("light")
+		work := func(context.Context) { time.Sleep(time.Millisecond) }
+		refused := 0
+		for i := range 3000 { // 150 % of what the slot can do
+			time.Sleep(2 * time.Millisecond / 3)
+			if i%10 == 0 {
+				require.NoError(t, e.Go(light, work))
+			} else if err := e.Go(heavy, work); err != nil {
+				require.ErrorIs(t, err, executor.ErrOverloaded)
+				refused++
+			}
+		}
+		require.InDelta(t, 1000, refused, 100)
+		require.EqualValues(t, refused, laneStats(t, e, "heavy").Shed)
+		require.Zero(t, laneStats(t, e, "light").Shed)
+		require.NoError(t, e.Shutdown(context.Background()))
+	})
 }

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-97bda89a/executor/internal/chaos"
@@ -32,7 +31,7 @@ type laning interface {
 	overloaded(at *spot, en entry) error                              // why WithQueueDelay refuses it, or nil
 	take(d *deque, most, share int) (first entry, ok bool, did taken) // releases mu
 	takeSeat() (*seat, holding, *waiter)
-	ready() int
+	start(ctx context.Context, fn func(context.Context)) bool // the short way in (N9); takes mu itself
 	popped() uint64
 	pushed() uint64
 	sum() laneSums
@@ -60,19 +59,14 @@ type laneSums struct {
 // lanes are all lanes of an executor.
 type lanes struct {
 	e      *Executor
-	rule   lane.Rule
+	rule   *lane.Rule
 	all    []*laneQueue
-	recent atomic.Pointer[placed]
-}
-
-// placed remembers where tasks with a parent wait.
-type placed struct {
-	parent context.Context
-	at     *spot
+	recent places
 }
 
 func newLanes(e *Executor, list []Lane) *lanes {
 	l := &lanes{e: e}
+	var classes []lane.Class
 	for i, c := range list {
 		q := &laneQueue{l: l, name: c.Name, index: i, limit: c.QueueLimit}
 		if q.limit == 0 {
@@ -87,15 +81,18 @@ func newLanes(e *Executor, list []Lane) *lanes {
 		q.counted = c.Max > 0 || c.Reserved > 0 || c.Fair
 		q.at.lane = q
 		l.all = append(l.all, q)
-		l.rule.Classes = append(l.rule.Classes, lane.Class{Weight: max(1, c.Weight), Reserved: c.Reserved, Max: c.Max})
+		classes = append(classes, lane.Class{Weight: max(1, c.Weight), Reserved: c.Reserved, Max: c.Max})
 	}
-	l.rule.Resize(e.slotCount())
+	l.rule = lane.NewRule(e.slotCount(), classes...)
+	for i, q := range l.all {
+		q.class = &l.rule.Classes[i]
+	}
 	return l
 }
 
 // spot asks somebody else's code.
 func (l *lanes) spot(parent context.Context) (*spot, error) {
-	if p := l.recent.Load(); p != nil && sameContext(p.parent, parent) {
+	if p := l.recent.find(parent); p != nil {
 		return p.at, nil
 	}
 	name := laneOf(parent, l.e)
@@ -119,51 +116,11 @@ func (l *lanes) check(parent context.Context) error {
 }
 
 func (l *lanes) forget() {
-	if p := l.recent.Load(); p != nil && !sameContext(p.parent, background) {
-		l.recent.CompareAndSwap(p, nil)
-	}
+	l.recent.forget(func(p *placed) bool { return !endless(p.parent) })
 }
 
 func (l *lanes) forgetParent(parent context.Context) {
-	if p := l.recent.Load(); p != nil && sameContext(p.parent, parent) {
-		l.recent.CompareAndSwap(p, nil)
-	}
-}
-
-// admit is Executor.admit for a task from outside.
-func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error) {
-	at, err := l.spot(en.of.parent)
-	if err != nil {
-		return nil, err
-	}
-	if p := l.recent.Load(); en.fn != nil && (p == nil || !sameContext(p.parent, en.of.parent)) { // as injector.recent
-		l.recent.Store(&placed{en.of.parent, at})
-	}
-	q, lq := &l.e.inject, at.queue()
-	if !lq.counted && !en.alone() && l.e.handOverNoting(lq.delay, en) {
-		lq.handed.Add(1)
-		return nil, nil
-	}
-	q.mu.Lock()
-	err = q.refusal(false)
-	if err == nil {
-		err = l.overloaded(at, en)
-	}
-	if err == nil && lq.accept(at, en) {
-		q.unlock()
-		chaos.At(chaos.P1Published)
-		l.e.notify()
-		return nil, nil
-	}
-	if err == nil && !wait {
-		lq.rejected++
-	}
-	q.unlock()
-	w, err := l.e.admitLate(nil, ctx, en, wait, err)
-	if w != nil && !w.own {
-		w.of = at
-	}
-	return w, err
+	l.recent.forget(func(p *placed) bool { return sameContext(p.parent, parent) })
 }
 
 func (l *lanes) requeue(at *spot, en entry) {
@@ -190,20 +147,25 @@ func (l *lanes) take(d *deque, most, share int) (first entry, ok bool, did taken
 		n = l.rule.Batch(i, min(most, max(minBatch, lq.queue.len/share+1)))
 	}
 	lq.leave(n)
-	first, tenant, freed := lq.pop()
-	for rest := range uint32(n - 1) {
-		en, _, places := lq.pop()
-		freed += places
-		d.set(rest, en)
-	}
-	if n > 1 {
-		d.advance(uint32(n - 1))
-	}
-	if lq.counted {
-		first = entry{of: &lq.hold(first, tenant).origin}
+	freed := n
+	if lq.counted || lq.seats > 0 {
+		var tenant *lane.Tenant[entry]
+		if first, tenant, freed = lq.pop(); lq.counted {
+			first = entry{of: &lq.hold(first, tenant).origin}
+		}
+	} else {
+		before := q.drains
+		first = lq.popBare()
+		for rest := range uint32(n - 1) {
+			d.set(rest, lq.popBare())
+		}
+		if n > 1 {
+			d.advance(uint32(n - 1))
+		}
+		freed -= before - q.drains // those take no place
 	}
 	granted := lq.give(freed)
-	q.recount()
+	l.settle()
 	low := lq.queue.len < lq.limit/4
 	q.unlock()
 	chaos.At(chaos.I1Granted)
@@ -225,7 +187,7 @@ func (l *lanes) takeSeat() (*seat, holding, *waiter) {
 		h = lq.hold(en, tenant)
 	}
 	granted := lq.give(freed)
-	l.e.inject.recount()
+	l.settle()
 	return en.of.job.(*seat), h, granted
 }
 
@@ -241,7 +203,7 @@ func (l *lanes) guest(r *runner, parent context.Context) (got bool, err error) {
 	if err = q.refusal(false); err != nil {
 		return false, err
 	}
-	c := lq.class()
+	c := lq.class
 	if q.queue.len > 0 || q.beside > 0 || lq.queue.len > 0 || lq.waiters.len > 0 || c.Max > 0 && c.Running >= c.Max {
 		return false, nil
 	}
@@ -272,35 +234,6 @@ func (l *lanes) guest(r *runner, parent context.Context) (got bool, err error) {
 	}
 	r.adopt(s)
 	return true, nil
-}
-
-// enlist is Executor.enlist.
-func (l *lanes) enlist(w *waiter, stuck bool) (settled bool, err error) {
-	q, at := &l.e.inject, w.of.(*spot)
-	lq := at.queue()
-	q.mu.Lock()
-	err = q.refusal(false)
-	accepted := err == nil && lq.accept(at, w.en)
-	if !accepted && err == nil && w.inTask && (stuck || lq.stood == lq.moved+1) {
-		accepted = lq.acceptOver(w)
-		if !accepted {
-			err = ErrQueueFull
-		}
-	}
-	if !accepted && err == nil {
-		lq.waiters.push(w)
-	}
-	q.unlock()
-	switch {
-	case accepted:
-		l.e.notify()
-	case err == nil:
-		if w.inTask {
-			l.e.attend()
-		}
-		chaos.At(chaos.I1Waits)
-	}
-	return accepted || err != nil, err
 }
 
 // unstick is the keeper's, for each lane.
@@ -364,7 +297,7 @@ func (l *lanes) drain() (all []entry) {
 			all = append(all, en)
 		}
 	}
-	l.e.inject.recount()
+	l.settle()
 	return all
 }
 
@@ -372,7 +305,7 @@ func (l *lanes) purge() {
 	for _, q := range l.all {
 		q.clean()
 	}
-	l.recent.Store(nil)
+	l.recent.forget(func(*placed) bool { return true })
 }
 
 func (l *lanes) trim() {
@@ -385,7 +318,13 @@ func (l *lanes) resize(slots int) {
 	l.rule.Resize(slots)
 }
 
-func (l *lanes) ready() int { return l.rule.Ready() }
+// settle tells the injector how many lanes have an entry that may start (N6).
+func (l *lanes) settle() {
+	if n, q := l.rule.Ready(), &l.e.inject; n != q.ready {
+		q.ready = n
+		q.recount()
+	}
+}
 
 func (l *lanes) pushed() (n uint64) {
 	for _, q := range l.all {
@@ -408,7 +347,7 @@ func (l *lanes) sum() (s laneSums) {
 		s.limit += q.limit
 		s.waiting += q.waiters.len
 		s.inTask += q.waiters.inTask
-		if q.class().Ready() {
+		if q.class.Ready() {
 			s.startable += q.queue.len
 		}
 	}

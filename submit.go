@@ -29,6 +29,9 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 			return nil
 		}
 	}
+	if l := e.inject.lanes; l != nil && l.start(ctx, fn) {
+		return nil
+	}
 	r, parent := e.runnerOf(ctx), e.parentOf(ctx)
 	e.meetContext(r, parent)
 	o := e.inject.originOf(parent)

@@ -39,7 +39,7 @@ var _ = mirrors(map[string]string{
 	"Executor.end":         "c2a6acba2ee4",
 	"Executor.sum":         "c36ef4b3dcfb",
 	"counters.addTo":       "674a728d1b6d",
-	"runner.bare":          "8bae0009c2bd",
+	"runner.bare":          "3f143e54bdaf",
 })
 
 type drainState struct {

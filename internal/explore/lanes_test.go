@@ -9,11 +9,13 @@ import (
 // injector's lock is one step, and so is everything under idle.mu. Weights are left out: of lanes that are equal under N2
 // any may be next. Entries are of tasks that may block, once.
 var _ = mirrors(map[string]string{
-	"lanes.take":      "e06da99a9d06",
+	"lanes.take":      "b4319364245b",
+	"lanes.start":     "f5524a85dfde",
+	"laneQueue.came":  "1a015446e91e",
 	"hold.end":        "0be2ad028624",
 	"hold.count":      "fdce62ca389a",
-	"laneQueue.push":  "19853d2684ee",
-	"laneQueue.runs":  "49cd93b83c73",
+	"laneQueue.push":  "e5af1de71f13",
+	"laneQueue.runs":  "b9407430f5ac",
 	"runner.unhold":   "c59afe95e3cc",
 	"runner.blockFor": "03bdb9087514",
 })

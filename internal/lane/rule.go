@@ -2,6 +2,8 @@
 // how long the tasks of each tenant ran. It is arithmetic: no locks, no clocks, no goroutines.
 package lane
 
+import "math/bits"
+
 // Class is what the rule knows of one lane.
 type Class struct {
 	Weight   int // at least 1
@@ -11,8 +13,9 @@ type Class struct {
 	Queued  int // entries that wait
 	Running int // tasks that run and are counted; of lanes with Reserved or Max
 
-	share int    // what is left of Reserved with the slots that there are
-	pass  uint64 // stride: when the lane's next turn is
+	share  int    // what is left of Reserved with the slots that there are
+	pass   uint64 // when the lane's next turn is
+	stride uint64 // how far a turn moves that
 }
 
 // MaxWeight is the highest weight. A lane of weight 1 moves by stride(1) at each turn.
@@ -28,18 +31,34 @@ func stride(weight int) uint64 { return (1 << 40) / uint64(weight) }
 //	N3 Between lanes that are equal under N2, and have entries all the time, the numbers of entries taken are to
 //	   each other as the weights, within one turn each.
 type Rule struct {
-	Classes []Class
-	now     uint64 // the pass of the lane that went last
+	Classes   []Class // changed by the methods of Rule, but for Queued while it is not 0
+	now       uint64  // the pass of the lane that went last
+	ready     uint64  // the lanes that are Ready, a bit each
+	reserving uint64  // those with Reserved
+}
+
+// NewRule returns the rule for these lanes, which are empty.
+func NewRule(slots int, classes ...Class) *Rule {
+	r := &Rule{Classes: classes}
+	for i := range classes {
+		classes[i].stride = stride(classes[i].Weight)
+		if classes[i].Reserved > 0 {
+			r.reserving |= 1 << i
+		}
+	}
+	r.Resize(slots)
+	return r
 }
 
 // Next returns the lane that goes next, or -1.
 func (r *Rule) Next() int {
 	best, bestBelow := -1, false
-	for i := range r.Classes {
+	if r.ready&(r.ready-1) == 0 { // one, or none
+		return bits.Len64(r.ready) - 1
+	}
+	for rest := r.ready; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros64(rest)
 		c := &r.Classes[i]
-		if !c.Ready() {
-			continue
-		}
 		below := c.below()
 		switch {
 		case best < 0 || below && !bestBelow:
@@ -69,18 +88,40 @@ func (r *Rule) Came(i, n int) {
 		c.pass = r.now
 	}
 	c.Queued += n
+	r.settle(i, c)
 }
 
 // Took says that n entries of a lane have been taken.
 func (r *Rule) Took(i, n int) {
 	c := &r.Classes[i]
-	c.Queued -= n
 	r.now = c.pass
-	c.pass += uint64(n) * stride(c.Weight)
+	c.pass += uint64(n) * c.stride
+	c.Queued -= n
+	r.settle(i, c)
 }
 
 // Gone says that n entries of a lane have gone without a turn.
-func (r *Rule) Gone(i, n int) { r.Classes[i].Queued -= n }
+func (r *Rule) Gone(i, n int) {
+	c := &r.Classes[i]
+	c.Queued -= n
+	r.settle(i, c)
+}
+
+// Runs says that n more tasks of a lane run, or fewer.
+func (r *Rule) Runs(i, n int) {
+	c := &r.Classes[i]
+	c.Running += n
+	r.settle(i, c)
+}
+
+// settle notes whether a lane is ready, after it has changed.
+func (r *Rule) settle(i int, c *Class) {
+	if bit := uint64(1) << i; c.Ready() {
+		r.ready |= bit
+	} else {
+		r.ready &^= bit
+	}
+}
 
 // contested is how many entries are taken at once, at most, while several lanes have some.
 const contested = 32
@@ -90,37 +131,22 @@ const contested = 32
 func (r *Rule) Batch(i, most int) int {
 	c := &r.Classes[i]
 	most = min(most, c.Queued)
-	if c.Max > 0 || c.Reserved > 0 {
+	if c.Max > 0 || r.reserving != 0 {
 		return min(most, 1)
 	}
-	heaviest := c.Weight
-	alone := true
-	for j := range r.Classes {
-		switch o := &r.Classes[j]; {
-		case j == i:
-		case o.Reserved > 0:
-			return min(most, 1)
-		case o.Ready():
-			alone = false
-			heaviest = max(heaviest, o.Weight)
-		}
-	}
-	if alone {
+	others := r.ready &^ (1 << i)
+	if others == 0 {
 		return most
+	}
+	heaviest := c.Weight
+	for ; others != 0; others &= others - 1 {
+		heaviest = max(heaviest, r.Classes[bits.TrailingZeros64(others)].Weight)
 	}
 	return max(1, int(int64(min(most, contested))*int64(c.Weight)/int64(heaviest)))
 }
 
 // Ready returns how many lanes have an entry that may start.
-func (r *Rule) Ready() int {
-	n := 0
-	for i := range r.Classes {
-		if r.Classes[i].Ready() {
-			n++
-		}
-	}
-	return n
-}
+func (r *Rule) Ready() int { return bits.OnesCount64(r.ready) }
 
 // Resize says how many slots there are. Where the lanes have reserved more than all but one, the largest shares shrink
 // first, so that lanes without one always have a slot to go to.
