@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/importer"
 	"go/parser"
@@ -152,6 +153,17 @@ func docFiles(t *testing.T) []string {
 	decisions, err := filepath.Glob("docs/decisions/*.md")
 	require.NoError(t, err)
 	return append(pages, decisions...)
+}
+
+// The number of a decision is in its name and in its heading, and no two have the same.
+func TestDocs_DecisionsAreNumbered(t *testing.T) {
+	decisions, err := filepath.Glob("docs/decisions/*.md")
+	require.NoError(t, err)
+	for i, file := range decisions {
+		n := i + 1
+		require.True(t, strings.HasPrefix(filepath.Base(file), fmt.Sprintf("%04d-", n)), "%s should be number %d", file, n)
+		require.True(t, strings.HasPrefix(readDoc(t, file), fmt.Sprintf("# %d. ", n)), "the heading of %s should have number %d", file, n)
+	}
 }
 
 func TestDocs_EveryFileIsOnTheMap(t *testing.T) {
