@@ -190,7 +190,7 @@ func frames(req *http.Request, chosen []*executor.Executor) []*snapshot {
 func writeBody(w http.ResponseWriter, body []byte) { _, _ = w.Write(body) }
 
 func renderJSON(all []*snapshot) []byte {
-	report := Report{Executors: make([]State, 0, len(all)), Bulkheads: bulkheads()}
+	report := Report{Executors: make([]State, 0, len(all)), Bulkheads: bulkheads(), Tables: tables()}
 	for _, f := range all {
 		report.Executors = append(report.Executors, f.state)
 	}

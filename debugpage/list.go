@@ -36,6 +36,7 @@ func renderTextList(all []*executor.Executor) []byte {
 	}
 	_ = columns.Flush()
 	writeTextBulkheads(&b)
+	writeTextTables(&b)
 	return b.Bytes()
 }
 

@@ -66,4 +66,14 @@ func bulkheads() []executor.BulkheadStats {
 }
 
 // renderProcess renders what belongs to the process and to no executor, as a fragment.
-func renderProcess() []byte { return pageTemplate().render("process.html", bulkheads()) }
+func renderProcess() []byte { return pageTemplate().render("process.html", ofProcess()) }
+
+// process is what belongs to the process and to no executor.
+type process struct {
+	Bulkheads []executor.BulkheadStats
+	Tables    []Table
+}
+
+func ofProcess() process { return process{bulkheads(), tables()} }
+
+func (p process) empty() bool { return len(p.Bulkheads)+len(p.Tables) == 0 }

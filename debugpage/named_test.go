@@ -125,3 +125,41 @@ func TestPage_TheOverviewTellsWhoWaitsForWhom(t *testing.T) {
 	}
 	await(t, "all are submitted", sent)
 }
+
+// What the program shows beside its executors is in every format, as text and never as markup, until it is hidden.
+//
+// Mutants: Show is in no frame; a cell is not escaped; hide hides nothing.
+func TestPage_Tables(t *testing.T) {
+	e := debugged(t, executor.WithSlots(1))
+	url := serve(t, debugpage.Handler(e))
+	hide := debugpage.Show(func() []debugpage.Table {
+		return []debugpage.Table{{Title: "queue <images>", Head: []string{"queue", "waiting"}, Rows: [][]string{{"a<b", "7"}, {"c\x1b[31m", "8"}}, Notes: []string{"too <old>"}}}
+	})
+	defer hide()
+	for format, has := range map[string][]string{
+		"html": {"queue &lt;images&gt;", "a&lt;b", "<td>7</td>", "too &lt;old&gt;"},
+		"text": {"queue <images>", "a<b", "8", "! too <old>"},
+		"json": {`"title": "queue \u003cimages\u003e"`}, "list": {`"title": "queue \u003cimages\u003e"`},
+	} {
+		_, body := fetch(t, "GET", url+"?format="+format)
+		for _, want := range has {
+			require.Contains(t, body, want, format)
+		}
+		switch format {
+		case "html":
+			requireSound(t, body)
+		case "text":
+			require.NotContains(t, body, "\x1b", "a terminal would obey it")
+		}
+	}
+	s := openStream(t, url)
+	within(t, "the stream has a frame with tables", func() {
+		for event, data := s.next(); !strings.Contains(data, "a&lt;b"); event, data = s.next() {
+			require.NotEmpty(t, event)
+		}
+	})
+	hide()
+	_, body := fetch(t, "GET", url+"?format=html")
+	require.False(t, strings.Contains(body, "images"))
+	require.PanicsWithValue(t, "debugpage: Show: read must not be nil", func() { debugpage.Show(nil) })
+}

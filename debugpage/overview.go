@@ -18,6 +18,7 @@ import (
 type Overview struct {
 	Executors []Brief                  `json:"executors"` // by name
 	Bulkheads []executor.BulkheadStats `json:"bulkheads"` // of the process
+	Tables    []Table                  `json:"tables,omitempty"`
 }
 
 // Brief is a line of the overview.
@@ -53,7 +54,7 @@ type briefed struct {
 }
 
 func overviewOf(all []*executor.Executor) Overview {
-	o := Overview{Executors: make([]Brief, 0, len(all)), Bulkheads: bulkheads()}
+	o := Overview{Executors: make([]Brief, 0, len(all)), Bulkheads: bulkheads(), Tables: tables()}
 	briefs.mu.Lock()
 	defer briefs.mu.Unlock()
 	if briefs.of == nil {

@@ -88,7 +88,7 @@ func renderPage(all []*snapshot, only string) []byte {
 			names = append(names, pageLink{Name: f.state.Name, Link: "?executor=" + url.QueryEscape(f.state.Name)})
 		}
 	}
-	if held := bulkheads(); len(held) > 0 {
+	if !ofProcess().empty() {
 		sections = append(sections, template.HTML(renderProcess()))
 	}
 	if only != "" {

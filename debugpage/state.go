@@ -12,6 +12,9 @@ type Report struct {
 
 	// Bulkheads are those of the process, in the order in which they were made.
 	Bulkheads []executor.BulkheadStats `json:"bulkheads"`
+
+	// Tables are those of [Show].
+	Tables []Table `json:"tables,omitempty"`
 }
 
 // State is what the page shows of one executor. Durations are in nanoseconds. Fields and values may be

@@ -203,7 +203,7 @@ func (v *viewer) updateProcess() bool {
 	}
 	v.processAt = time.Now()
 	fresh := renderProcess()
-	if bytes.Equal(fresh, v.process) || v.process == nil && len(bulkheads()) == 0 {
+	if bytes.Equal(fresh, v.process) || v.process == nil && ofProcess().empty() {
 		return true
 	}
 	v.process = fresh

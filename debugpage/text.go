@@ -24,6 +24,7 @@ func renderTexts(all []*snapshot) []byte {
 		b.Write(f.text())
 	}
 	writeTextBulkheads(&b)
+	writeTextTables(&b)
 	return b.Bytes()
 }
 

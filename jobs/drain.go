@@ -57,7 +57,7 @@ func (w *Worker) hush() error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), max(w.r.lease, time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), max(w.r.lease, 10*time.Second))
 	defer cancel()
 	if err := d.Drain(ctx); err != nil {
 		return fmt.Errorf("jobs: the broker was not told everything: %w", err)
@@ -84,6 +84,7 @@ func (w *Worker) beat(ctx context.Context, stop <-chan struct{}) {
 		list = list[:0]
 		w.mu.Lock()
 		for h := range w.held {
+			w.late(h, time.Now())
 			switch {
 			case time.Now().Before(h.until):
 				list = append(list, h)
@@ -98,21 +99,22 @@ func (w *Worker) beat(ctx context.Context, stop <-chan struct{}) {
 		w.mu.Unlock()
 		for _, h := range list {
 			call, cancel := context.WithTimeout(context.WithoutCancel(ctx), every)
-			if err := h.d.Extend(call); err != nil && w.holds(h) {
+			asked := time.Now()
+			err := h.d.Extend(call)
+			cancel()
+			w.mu.Lock()
+			_, holds := w.held[h]
+			if err == nil {
+				h.told = asked
+			}
+			w.mu.Unlock()
+			if err != nil && holds {
 				w.r.count.extendErrors.Add(1)
 				w.r.count.note(err)
 			}
-			cancel()
 		}
 		clear(list)
 	}
-}
-
-func (w *Worker) holds(h *held) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, ok := w.held[h]
-	return ok
 }
 
 // look reads the depth of the queue now and then, for Stats.

@@ -36,6 +36,8 @@ type held struct {
 	claimed bool      // somebody runs it or gives it back; under Worker.mu
 	until   time.Time // it is kept alive until then; under Worker.mu
 	overdue bool      // that time has passed and was counted
+	told    time.Time // when the broker was last told that it lives; under Worker.mu
+	lost    bool      // the lease was over before the broker was told again, and that was counted
 }
 
 // NewWorker checks everything and makes a worker. It does nothing until Serve.
@@ -252,7 +254,8 @@ func (w *Worker) most(slots int) int {
 func (w *Worker) start(base context.Context, list []Delivery) {
 	for _, d := range list {
 		m := d.Message()
-		h := &held{d: d, keyed: m.Key != "", until: time.Now().Add(w.r.deadlineOf(m))}
+		now := time.Now()
+		h := &held{d: d, keyed: m.Key != "", until: now.Add(w.r.deadlineOf(m)), told: now}
 		w.r.count.received.Add(1)
 		w.mu.Lock()
 		w.held[h] = struct{}{}
@@ -304,9 +307,19 @@ func (w *Worker) claim(h *held) bool {
 
 func (w *Worker) gone(h *held) {
 	w.mu.Lock()
+	w.late(h, time.Now())
 	delete(w.held, h)
 	w.tell()
 	w.mu.Unlock()
+}
+
+// late counts a job whose lease was over before the broker heard of it again, unless that is so because its own deadline
+// has passed. Under w.mu.
+func (w *Worker) late(h *held, now time.Time) {
+	if w.r.lease > 0 && !h.lost && now.Sub(h.told) > w.r.lease && now.Before(h.until) {
+		h.lost = true
+		w.r.count.lost.Add(1)
+	}
 }
 
 func (w *Worker) tell() {

@@ -73,9 +73,19 @@ func TestAdvise(t *testing.T) {
 		kinds = append(kinds, a.Kind)
 	}
 	require.Equal(t, []string{"prefetch", "ack-wait", "deadline", "poison", "backlog"}, kinds)
+	for problem, s := range map[string]Stats{
+		"was told too late 2 times": {Lease: time.Second, Lost: 2, MeanRun: time.Hour},
+		"told about 33 times":       {Lease: time.Second, MeanRun: 11 * time.Second},
+	} {
+		list := Advise(s)
+		require.Len(t, list, 1)
+		require.Equal(t, "ack-wait", list[0].Kind)
+		require.Contains(t, list[0].Problem, problem)
+	}
+	require.Empty(t, Advise(Stats{Lease: time.Second, MeanRun: 9 * time.Second}))
 }
 
-// What a worker may ask for. Mutants: without each of the conditions of free.
+// What a worker may ask for. Mutants: without each of the conditions and terms of free; >= for >.
 func TestWorkerFree(t *testing.T) {
 	for _, c := range []struct{ prefetch, most, held, waiting, want int }{
 		{0, 8, 0, 0, 8}, {0, 8, 3, 0, 5}, {0, 8, 8, 0, 0}, {0, 8, 3, 1, 0}, {0, 2, 3, 0, -1},
@@ -86,5 +96,29 @@ func TestWorkerFree(t *testing.T) {
 			w.held[new(held)] = struct{}{}
 		}
 		require.Equal(t, c.want, w.free(c.most), "%+v", c)
+		w.asking = 2 // on its way already
+		require.LessOrEqual(t, w.free(c.most), max(c.most-c.held-2, 0), "%+v", c)
+	}
+}
+
+// A job is lost to others if its lease was over before the broker was told, and once at most. Mutants: each condition of late removed.
+func TestWorkerLate(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		lease       time.Duration
+		told, until time.Duration // before and after now
+		want        uint64
+	}{
+		"told in time":      {time.Second, time.Second, time.Hour, 0},
+		"too late":          {time.Second, time.Second + 1, time.Hour, 1},
+		"no lease":          {0, time.Hour, time.Hour, 0},
+		"past its deadline": {time.Second, time.Hour, 0, 0},
+	} {
+		w := &Worker{r: &runner{lease: c.lease}}
+		h := &held{told: now.Add(-c.told), until: now.Add(c.until)}
+		for range 2 {
+			w.late(h, now)
+		}
+		require.Equal(t, c.want, w.r.count.lost.Load(), name)
 	}
 }

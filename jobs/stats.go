@@ -23,6 +23,7 @@ type Stats struct {
 	ReceiveErrors uint64
 	SettleErrors  uint64 // ends that the broker was not told: the job comes again
 	ExtendErrors  uint64
+	Lost          uint64 // jobs whose lease was over before the broker was told again that they live: others may run them too
 	Overdue       uint64 // jobs whose deadline passed while their handler went on
 
 	MeanRun     time.Duration // of the last handlers, a moving average
@@ -42,8 +43,8 @@ type KindStats struct{ Done, Retried, Returned, Dead uint64 }
 
 // counts are the books of a worker.
 type counts struct {
-	received, redelivered                              atomic.Uint64
-	receiveErrors, settleErrors, extendErrors, overdue atomic.Uint64
+	received, redelivered                                    atomic.Uint64
+	receiveErrors, settleErrors, extendErrors, lost, overdue atomic.Uint64
 
 	mu    sync.Mutex
 	mean  time.Duration
@@ -104,7 +105,7 @@ func (c *counts) settled(v verdict, name string) {
 func (c *counts) fill(s *Stats) {
 	s.Received, s.Redelivered = c.received.Load(), c.redelivered.Load()
 	s.ReceiveErrors, s.SettleErrors = c.receiveErrors.Load(), c.settleErrors.Load()
-	s.ExtendErrors, s.Overdue = c.extendErrors.Load(), c.overdue.Load()
+	s.ExtendErrors, s.Lost, s.Overdue = c.extendErrors.Load(), c.lost.Load(), c.overdue.Load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.MeanRun, s.LastError, s.Depth, s.DepthAt = c.mean, c.last, c.depth, c.seen
@@ -133,6 +134,15 @@ func Advise(s Stats) (list []Advice) {
 		list = append(list, Advice{"ack-wait",
 			fmt.Sprintf("The broker was not told %d times that a job is alive, and %d times that it ended. Such jobs run twice. Last error: %s", s.ExtendErrors, s.SettleErrors, s.LastError),
 			"If the network is sound, raise the ack wait: it must outlast a pause of the process and of the broker."})
+	}
+	if s.Lost > 0 {
+		list = append(list, Advice{"ack-wait",
+			fmt.Sprintf("The broker was told too late %d times that a job is alive: its ack wait of %v was over, and the job may run twice.", s.Lost, s.Lease),
+			"Raise the ack wait: it must outlast the longest pause of this process. Or give the process more processor time."})
+	} else if s.Lease > 0 && s.MeanRun > 10*s.Lease {
+		list = append(list, Advice{"ack-wait",
+			fmt.Sprintf("A job runs for about %v, and with an ack wait of %v the broker is told about %d times that it is alive.", s.MeanRun.Round(time.Millisecond), s.Lease, 3*s.MeanRun/s.Lease),
+			"Raise the ack wait: a job of a worker that died waits so long, which is little beside its run."})
 	}
 	if s.Overdue > 0 {
 		list = append(list, Advice{"deadline",

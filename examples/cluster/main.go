@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -61,7 +62,7 @@ func main() {
 	worker := flag.Bool("worker", false, "only run a worker")
 	send := flag.Int("send", 0, "only send so many jobs")
 	url := flag.String("nats", "nats://127.0.0.1:4222", "the server, for -worker and -send")
-	dir := flag.String("dir", "", "where the server keeps its data; empty: a new directory, removed at the end")
+	dir := flag.String("dir", "", "where the server keeps its data; empty: with -server executor-cluster below the user's cache, else a new directory, removed at the end")
 	page := flag.String("page", "127.0.0.1:0", "where workers show the page")
 	n := flag.Int("n", 2000, "how many jobs, if everything is in one process")
 	flag.Parse()
@@ -95,12 +96,15 @@ func place(dir string) (string, func(), error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 
+// serveOnly keeps its data: what was accepted is there when the server starts again.
 func serveOnly(ctx context.Context, addr, dir string) error {
-	dir, remove, err := place(dir)
-	if err != nil {
-		return err
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return err
+		}
+		dir = filepath.Join(cache, "executor-cluster")
 	}
-	defer remove()
 	s, err := embedded.Start(ctx, dir, embedded.Listen(addr))
 	if err != nil {
 		return err
@@ -189,6 +193,7 @@ func work(ctx context.Context, on *jetstream.Queue, page string, n int) error {
 	}
 	mux.Handle("/jobs", jobspage.Handler(entries...))
 	mux.Handle("/", debugpage.Handler())
+	defer jobspage.Show(entries...)()
 	go func() { _ = server.Serve(l) }()
 	fmt.Printf("workers: http://%s/jobs and http://%s/\n", l.Addr(), l.Addr())
 	for range n {
@@ -207,11 +212,10 @@ func client(ctx context.Context, on *jetstream.Queue, n int) error {
 	var sent atomic.Int64
 	go func() {
 		for i := range n {
-			if err := checksum.Go(ctx, on, block{Seed: i, Bytes: 256 << 10}); err != nil {
-				if ctx.Err() == nil {
-					slog.Error("not sent", "job", i, "error", err)
-				}
-				return
+			// However long the server is away. The job may be there in spite of an error: it keeps its identity.
+			once := jobs.Dedupe(fmt.Sprintf("%d/%d", began.UnixNano(), i))
+			for err := errors.New("not yet"); err != nil && ctx.Err() == nil; {
+				err = checksum.Go(ctx, on, block{Seed: i, Bytes: 256 << 10}, once)
 			}
 			sent.Add(1)
 		}

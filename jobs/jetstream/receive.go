@@ -289,7 +289,7 @@ func (q *Queue) untaken() {
 // Drain implements jobs.Drainer: it waits until the requests of this process that wait at the broker are answered, gives back what
 // they brought, unless another worker of this Queue waits for it, and waits until the broker has everything that it was told.
 func (q *Queue) Drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, q.cfg.AckWait+2*poll)
+	ctx, cancel := context.WithTimeout(ctx, max(q.cfg.AckWait, 10*time.Second)+2*poll)
 	defer cancel()
 	q.mu.Lock()
 	var polls []chan struct{}

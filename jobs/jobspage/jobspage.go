@@ -1,5 +1,5 @@
 // Package jobspage shows workers of jobs in a browser or with curl: what they hold and did, how deep and how old their queue
-// is, and advice. It stands beside debugpage, which shows their executors.
+// is, and advice: on a page of its own, or below their executors on those of debugpage.
 package jobspage
 
 import (
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-97bda89a/executor/debugpage"
 	"github.com/seed-97bda89a/executor/jobs"
 )
 
@@ -42,6 +43,36 @@ func Handler(list ...Entry) http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		write(w, report(list))
 	})
+}
+
+// Show adds the workers to debugpage's pages of this process, in all formats, until hide is called.
+func Show(list ...Entry) (hide func()) {
+	list = slices.Clone(list)
+	return debugpage.Show(func() []debugpage.Table { return tables(report(list)) })
+}
+
+// tables is a page of jobs as text.
+func tables(rows []row) []debugpage.Table {
+	if len(rows) == 0 {
+		return nil
+	}
+	queue := debugpage.Table{Title: "Jobs", Head: []string{"queue of", "waiting", "delayed", "in flight", "dead", "oldest"}}
+	workers := debugpage.Table{Title: "Workers of jobs", Head: []string{"worker", "held", "of at most", "done", "retried", "given back", "dead", "redelivered", "not told", "mean run"}}
+	for _, r := range rows {
+		s := r.Stats
+		if d := s.Depth; !s.DepthAt.IsZero() {
+			queue.Rows = append(queue.Rows, []string{r.Name, fmt.Sprint(d.Waiting), fmt.Sprint(d.Delayed), fmt.Sprint(d.InFlight), fmt.Sprint(d.Dead), d.Oldest.Round(100 * time.Millisecond).String()})
+		}
+		cells := []string{r.Name, fmt.Sprint(s.Held), fmt.Sprint(s.MaxInFlight)}
+		for _, n := range []uint64{s.Done, s.Retried, s.Returned, s.Dead, s.Redelivered, s.SettleErrors} {
+			cells = append(cells, fmt.Sprint(n))
+		}
+		workers.Rows = append(workers.Rows, append(cells, s.MeanRun.Round(time.Microsecond).String()))
+		for _, a := range r.Advice {
+			queue.Notes = append(queue.Notes, r.Name+": "+a.Problem+" "+a.Remedy)
+		}
+	}
+	return []debugpage.Table{queue, workers}
 }
 
 type row struct {

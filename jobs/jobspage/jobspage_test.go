@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/debugpage"
 	"github.com/seed-97bda89a/executor/executortest"
 	"github.com/seed-97bda89a/executor/jobs"
 	"github.com/seed-97bda89a/executor/jobs/jobspage"
@@ -39,6 +40,20 @@ func TestHandler(t *testing.T) {
 	require.NotContains(t, text, "<script")
 	require.Contains(t, text, "dead letters")
 	require.Contains(t, get("/?format=json"), `"Done":1`)
+
+	hide := jobspage.Show(jobspage.Entry{Name: "a<b", Worker: w}, jobspage.Entry{Name: "none"})
+	all := func() string {
+		rec := httptest.NewRecorder()
+		debugpage.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/?format=text", nil))
+		require.Equal(t, 200, rec.Code)
+		return rec.Body.String()
+	}
+	text = all()
+	for _, want := range []string{"Workers of jobs", "a<b", "oldest", "! a<b: 1 of 1 jobs of kind <script>x are dead letters"} {
+		require.Contains(t, text, want)
+	}
+	hide()
+	require.NotContains(t, all(), "Workers of jobs")
 	rec := httptest.NewRecorder()
 	page.ServeHTTP(rec, httptest.NewRequest("POST", "/", nil))
 	require.Equal(t, 405, rec.Code)

@@ -82,6 +82,18 @@ func waitFor(t *testing.T, ok func() bool) {
 	}
 }
 
+// next receives one job.
+func next(t *testing.T, q *jetstream.Queue) jobs.Delivery {
+	t.Helper()
+	for {
+		list, err := q.Receive(bg, 1)
+		require.NoError(t, err)
+		if len(list) == 1 {
+			return list[0]
+		}
+	}
+}
+
 // letters reads n dead letters.
 func (b *broker) letters(name string, n int) []natsjs.Msg {
 	b.t.Helper()

@@ -66,10 +66,8 @@ func TestQueue_MessagesSurvive(t *testing.T) {
 	key := "a key\r\nwith: a header / and %41"
 	require.NoError(t, kind.Go(bg, q, "hello", jobs.Key(key), jobs.Until(until), jobs.Dedupe("id\n1")))
 	require.NoError(t, kind.Go(bg, q, "twice", jobs.Dedupe("id\n1")), "a duplicate is accepted, and dropped")
-	list, err := q.Receive(bg, 5)
-	require.NoError(t, err)
-	require.Len(t, list, 1)
-	m := list[0].Message()
+	d := next(t, q)
+	m := d.Message()
 	require.Equal(t, "mail", m.Kind)
 	require.Equal(t, key, m.Key)
 	require.Equal(t, "mail/id\n1", m.ID)
@@ -77,9 +75,10 @@ func TestQueue_MessagesSurvive(t *testing.T) {
 	require.True(t, until.Equal(m.Until))
 	require.EqualValues(t, 1, m.Sequence)
 	require.Contains(t, m.Ref, "q/1/")
-	require.NoError(t, list[0].Ack(bg))
-	require.NoError(t, list[0].Ack(bg), "twice is no error")
-	require.NoError(t, list[0].Extend(bg))
+	require.NoError(t, d.Ack(bg))
+	require.NoError(t, d.Ack(bg), "twice is no error")
+	require.NoError(t, d.Extend(bg))
+	waitFor(t, func() bool { depth, err := q.Depth(bg); return err == nil && depth == jobs.Depth{} })
 }
 
 // Attempts count what was tried. Mutants: Attempt without what was returned; Return without its note; Retry as a bare Nak.
@@ -87,20 +86,11 @@ func TestQueue_AttemptsAndReturns(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	q := b.queue(jetstream.Config{})
-	kind := jobs.Define("x", func(context.Context, int) error { return nil })
-	require.NoError(t, kind.Go(bg, q, 1))
-	next := func() jobs.Delivery {
-		for {
-			list, err := q.Receive(bg, 1)
-			require.NoError(t, err)
-			if len(list) == 1 {
-				return list[0]
-			}
-		}
-	}
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	require.NoError(t, q.Send(bg, &jobs.Message{Kind: "x", ID: "1", Body: []byte("1"), Header: map[string]string{"traceparent": trace}}))
 	attempt := 1
 	for i := range 4 {
-		d := next()
+		d := next(t, q)
 		require.Equal(t, attempt, d.Attempt())
 		if i%2 == 0 {
 			require.NoError(t, d.Return(bg, 0))
@@ -109,13 +99,15 @@ func TestQueue_AttemptsAndReturns(t *testing.T) {
 			require.NoError(t, d.Retry(bg, time.Millisecond))
 		}
 	}
-	d := next()
+	d := next(t, q)
 	require.Equal(t, 3, d.Attempt())
 	require.False(t, d.Last())
+	require.Equal(t, trace, d.Message().Header["traceparent"])
 	require.NoError(t, d.Dead(bg, "no\nmore"))
 	letter := b.letters("q", 1)[0]
 	require.Equal(t, "jobs.q.dead.x", letter.Subject())
 	require.Equal(t, "no more", letter.Headers()[jetstream.HeaderReason][0])
+	require.Equal(t, trace, letter.Headers().Get("traceparent"))
 	require.Equal(t, "3", letter.Headers()[jetstream.HeaderAttempt][0])
 	require.Equal(t, "jobs.q.any.x", letter.Headers()[jetstream.HeaderSubject][0])
 	require.Equal(t, "1", string(letter.Data()))
@@ -262,13 +254,7 @@ func TestQueue_MaxDeliveries(t *testing.T) {
 	b := start(t)
 	q := b.queue(jetstream.Config{MaxDeliver: 2, AckWait: 100 * time.Millisecond})
 	require.NoError(t, jobs.Define("x", func(context.Context, int) error { return nil }).Go(bg, q, 1))
-	for i := 0; i < 2; {
-		list, err := q.Receive(bg, 1)
-		require.NoError(t, err)
-		if len(list) == 1 {
-			i++
-			require.Equal(t, i == 2, list[0].Last())
-		}
+	for !next(t, q).Last() {
 	}
 	// The broker says so when somebody asks for more.
 	_, stop := serve(t, executortest.New(t), q, nil)

@@ -71,18 +71,15 @@ func TestOnce(t *testing.T) {
 	var died atomic.Bool
 	takes := jobs.Define("takeover", func(ctx context.Context, _ int) error {
 		if died.CompareAndSwap(false, true) {
-			// What is left of a dead worker is its claim.
-			ended, cancel := context.WithCancel(ctx)
-			cancel()
-			_ = q.Once(ended, time.Minute, func(context.Context) error { return nil })
+			// The end of a goroutine leaves what the end of a process leaves: the claim.
 			dead := make(chan struct{})
 			go func() {
 				defer close(dead)
-				_ = q.Once(ctx, time.Second, func(context.Context) error { runtime.Goexit(); return nil })
+				_ = q.Once(ctx, 4*time.Second, func(context.Context) error { runtime.Goexit(); return nil })
 			}()
 			<-dead
 		}
-		return q.Once(ctx, time.Second, func(context.Context) error { effects.Add(1); return nil })
+		return q.Once(ctx, 4*time.Second, func(context.Context) error { effects.Add(1); return nil })
 	}, soon)
 	require.NoError(t, stop())
 	w, stop = serve(t, executortest.New(t), q, jobs.Kinds(kind, takes))

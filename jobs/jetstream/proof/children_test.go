@@ -1,3 +1,5 @@
+//go:build unix
+
 package proof
 
 import (
@@ -13,11 +15,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -34,6 +38,7 @@ const (
 	roleEnv = "EXECUTOR_PROOF_ROLE" // server or worker
 	argEnv  = "EXECUTOR_PROOF_ARGS" // a line each
 	ackWait = 2 * time.Second
+	slowFor = time.Second // a slow disk
 )
 
 func TestMain(m *testing.M) {
@@ -45,7 +50,7 @@ func TestMain(m *testing.M) {
 	case "server":
 		err = runServer(args)
 	case "worker":
-		err = runWorker(args[0], args[1])
+		err = runWorker(args)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, os.Getenv(roleEnv)+":", err)
@@ -118,9 +123,30 @@ func runServer(args []string) error {
 	s.Start()
 	for !s.ReadyForConnections(time.Second) {
 	}
+	go slowDisk(s)
 	fmt.Println("ready")
 	untilStdinEnds()
 	return nil
+}
+
+// slowDisk makes the server's disk slow for a while at each SIGUSR1: all that the server may do with its disk at once is taken
+// away from it for a tenth of a second, again and again. The field is not exported; the version of the server is pinned.
+func slowDisk(s *server.Server) {
+	field := reflect.ValueOf(s).Elem().FieldByName("dios").Elem().FieldByName("ch")
+	may := *(*chan struct{})(unsafe.Pointer(field.UnsafeAddr()))
+	now := make(chan os.Signal, 1)
+	signal.Notify(now, syscall.SIGUSR1)
+	for range now {
+		for end := time.Now().Add(slowFor); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			for range cap(may) {
+				<-may
+			}
+			time.Sleep(100 * time.Millisecond)
+			for range cap(may) {
+				may <- struct{}{}
+			}
+		}
+	}
 }
 
 type task struct {
@@ -158,7 +184,22 @@ func kinds(dir string, on *jetstream.Queue) ([]jobs.AnyKind, error) {
 	return jobs.Kinds(
 		jobs.Define("effect", effect, append(many, jobs.KeyOf(func(t task) string { return t.Key }))...),
 		jobs.Define("poison", func(context.Context, task) error { return jobs.Permanent(errors.New("poison")) }, many...),
+		jobs.Define("single", func(ctx context.Context, t task) error {
+			if err := pause(ctx); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(file, "ran", t.N)
+			return err
+		}, jobs.Attempts(1)),
 	), nil
+}
+
+// pause waits a moment, unless its context ends first.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(20 * time.Millisecond)
+	defer timer.Stop()
+	_, _, err := executor.Receive(ctx, timer.C)
+	return err
 }
 
 func inbox(ctx context.Context, db *sql.DB, t task) error {
@@ -217,8 +258,16 @@ func config(replicas int) jetstream.Config {
 	return jetstream.Config{Name: "proof", AckWait: ackWait, Replicas: replicas, SendWait: time.Minute}
 }
 
-// runWorker serves until SIGTERM.
-func runWorker(url, dir string) error {
+// runWorker takes the server's URL, a directory, an ack wait and a grace, and serves until SIGTERM.
+func runWorker(args []string) error {
+	url, dir := args[0], args[1]
+	cfg := config(1)
+	var err1, err2 error
+	cfg.AckWait, err1 = time.ParseDuration(args[2])
+	grace, err2 := time.ParseDuration(args[3])
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
 	go untilStdinEnds()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -228,7 +277,7 @@ func runWorker(url, dir string) error {
 	}
 	defer nc.Close()
 	fmt.Println("ready")
-	on := open(js, config(1))
+	on := open(js, cfg)
 	list, err := kinds(dir, on)
 	if err != nil {
 		return err
@@ -242,7 +291,7 @@ func runWorker(url, dir string) error {
 	if os.Getenv("EXECUTOR_PROOF_LOG") != "" {
 		log = slog.NewTextHandler(os.Stderr, nil)
 	}
-	err = jobs.Serve(ctx, exec, on, list, jobs.WithLogger(slog.New(log)))
+	err = jobs.Serve(ctx, exec, on, list, jobs.WithLogger(slog.New(log)), jobs.Grace(grace))
 	return errors.Join(err, on.Close(context.Background()))
 }
 
