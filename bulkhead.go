@@ -27,6 +27,7 @@ type Bulkhead struct {
 	inside  atomic.Int64
 	waiting callers
 	holders holders
+	border  goid.Border // between bubbles of testing/synctest
 
 	adaptive *adaptive // moves the limit, or nil
 }
@@ -96,9 +97,14 @@ func (b *Bulkhead) Stats() BulkheadStats {
 	return s
 }
 
-// enter waits for a place. It reports false if ctx is done first.
-func (b *Bulkhead) enter(ctx context.Context) bool {
+// enter waits for a place. It reports false if ctx is done first. A wait that somebody would have to end across the border
+// of a bubble is a panic in the caller: the channel on which the semaphore tells it would end the process.
+func (b *Bulkhead) enter(ctx context.Context, bubble uint64) bool {
 	if !b.calls.TryAcquire(1) {
+		if !b.border.Wait(bubble) {
+			panic(errBulkheadBorder(b))
+		}
+		defer b.border.Waited(bubble)
 		now := time.Since(epoch)
 		b.waiting.set(func(since map[*time.Duration]struct{}) { since[&now] = struct{}{} })
 		err := b.calls.Acquire(sound(ctx), 1)
@@ -144,7 +150,8 @@ func NewBulkhead(name string, limit int) (*Bulkhead, error) {
 
 // Blocking runs fn as the function Blocking does, when less than limit calls are in progress. Otherwise it
 // waits, first come first served and with the task's slot lent; if ctx is done first it returns ctx's
-// error and does not run fn. A nil result means that fn ran. A call inside another one of the same Bulkhead, on the same
+// error and does not run fn. In bubbles of testing/synctest it panics where calls of one would have to wait for calls outside of
+// it. A nil result means that fn ran. A call inside another one of the same Bulkhead, on the same
 // goroutine or in OnThread, just runs fn: it is part of the call that has begun. So does a task that runs in place there.
 func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 	switch {
@@ -164,9 +171,14 @@ func (b *Bulkhead) Blocking(ctx context.Context, fn func()) error {
 		Blocking(ctx, fn)
 		return nil
 	}
+	bubble := r.bubble()
+	if !b.border.Enter(bubble) {
+		panic(errBulkheadBorder(b))
+	}
+	defer b.border.Leave(bubble)
 	var err error
 	Blocking(ctx, func() {
-		if !b.enter(ctx) {
+		if !b.enter(ctx, bubble) {
 			err = errorOf(ctx)
 			return
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/seed-97bda89a/executor/internal/goid"
 )
 
 var (
@@ -40,6 +42,74 @@ var (
 func errBubble(e *Executor, call string) error {
 	return fmt.Errorf("executor: %s: the executor %q was not made in the testing/synctest bubble that this call comes from, "+
 		"and nobody can wait or be woken across its border: make the executor inside the bubble", call, e.name)
+}
+
+// errBulkheadBorder is the same for a Bulkhead.
+func errBulkheadBorder(b *Bulkhead) error {
+	return fmt.Errorf("executor: Bulkhead.Blocking: calls of the Bulkhead %q on both sides of the border of a testing/synctest bubble would have to wait for "+
+		"each other, and nobody can be woken across it: make a Bulkhead inside the bubble", b.name)
+}
+
+// Who asks, so that it comes to that and not to the end of the process.
+
+// stranger reports whether the calling goroutine is in another bubble of testing/synctest than e, or only one of the
+// two is in one. r is the caller's runner, of whatever executor, or nil: then it takes some 40 ns the first time. A goroutine
+// never changes its bubble, and its number is never used again, so e remembers a few who were asked before.
+func (e *Executor) stranger(r *runner) bool {
+	if r != nil {
+		return r.e.bubble != e.bubble
+	}
+	id := goid.Fast()
+	known := &e.known[uint64(id)%uint64(len(e.known))]
+	if id != 0 && known.Load() == id {
+		return false
+	}
+	if goid.Bubble() != e.bubble {
+		return true
+	}
+	known.Store(id)
+	return false
+}
+
+// bubble returns the bubble that the calling goroutine is in, or 0. r is the caller's runner, or nil.
+func (r *runner) bubble() uint64 {
+	if r != nil {
+		return r.e.bubble
+	}
+	return goid.Bubble()
+}
+
+// meet is called before the caller waits for e, or leaves something for e to wake it by. A channel that one of the
+// two makes, and the other uses, ends the process if they are not in the same bubble. So meet panics instead.
+func (e *Executor) meet(r *runner, call string) {
+	if e.stranger(r) {
+		panic(errBubble(e, call))
+	}
+}
+
+// meetInside is meet for a call that may wake somebody of e, and waits for nobody. From a bubble to an executor outside that
+// works. The other way round it ends the process, so an executor in a bubble lets nobody in; after its end nobody is left.
+func (e *Executor) meetInside(r *runner, call string) {
+	if e.bubble != 0 && e.word.Load()&ended == 0 {
+		e.meet(r, call)
+	}
+}
+
+// meetContext is meet for the submission of a task with that parent. One that never ends wakes nobody. r is the
+// caller's runner if it is one of e, else nil.
+func (e *Executor) meetContext(r *runner, parent context.Context) {
+	if r != nil {
+		return
+	}
+	if e.meetInside(nil, "a task"); sameContext(parent, background) {
+		return
+	}
+	if o := e.inject.recent.Load(); o != nil && sameContext(o.parent, parent) {
+		return
+	}
+	if e.stranger(nil) && parent.Done() != nil {
+		panic(errBubble(e, "a task whose context can end"))
+	}
 }
 
 // sentinel is an error that there is only one of. OpenTelemetry finds its kind by ErrorType.

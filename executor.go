@@ -112,6 +112,7 @@ func New(opts ...Option) (*Executor, error) {
 	if cfg.queueLimit == 0 {
 		e.inject.limit = 1024 * e.slotCount()
 	}
+	e.inject.enclosed = e.bubble != 0
 	e.inject.sampling, e.inject.until = cfg.sampling, cfg.sampling
 	e.idle.until = cfg.sampling
 	e.inject.due.Store(cfg.sampling > 0)

@@ -147,6 +147,7 @@ func (g *Group) start(fn func(context.Context) error, wait bool) bool {
 	if accepted := false; g.e.asTask(caller, func() { accepted = g.start(fn, wait) }) {
 		return accepted
 	}
+	g.e.meetInside(caller, "a Group's task")
 	r := g.e.own(caller)
 	t := &groupTask{fn: fn}
 	t.job = t

@@ -332,47 +332,6 @@ func learnRuntime() {
 // is a guest of another executor it is that one's (H1).
 func (r *runner) isCurrent() bool { return goid.Is(r.goid.Load()) && r.cover == nil }
 
-// stranger reports whether the calling goroutine is in another bubble of testing/synctest than e, or only one of the
-// two is in one. r is the caller's runner, of whatever executor, or nil: then it takes some 40 ns the first time. A goroutine
-// never changes its bubble, and its number is never used again, so e remembers a few who were asked before.
-func (e *Executor) stranger(r *runner) bool {
-	if r != nil {
-		return r.e.bubble != e.bubble
-	}
-	id := goid.Fast()
-	known := &e.known[uint64(id)%uint64(len(e.known))]
-	if id != 0 && known.Load() == id {
-		return false
-	}
-	if goid.Bubble() != e.bubble {
-		return true
-	}
-	known.Store(id)
-	return false
-}
-
-// meet is called before the caller waits for e, or leaves something for e to wake it by. A channel that one of the
-// two makes, and the other uses, ends the process if they are not in the same bubble. So meet panics instead.
-func (e *Executor) meet(r *runner, call string) {
-	if e.stranger(r) {
-		panic(errBubble(e, call))
-	}
-}
-
-// meetContext is meet for the parent of a task that the caller submits. One that never ends wakes nobody. r is the
-// caller's runner if it is one of e, else nil.
-func (e *Executor) meetContext(r *runner, parent context.Context) {
-	if r != nil || sameContext(parent, background) {
-		return
-	}
-	if o := e.inject.recent.Load(); o != nil && sameContext(o.parent, parent) {
-		return
-	}
-	if e.stranger(nil) && parent.Done() != nil {
-		panic(errBubble(e, "a task whose context can end"))
-	}
-}
-
 // runnerTable finds the runner of a goroutine, of any executor in the process.
 type runnerTable [64]struct {
 	mu      sync.RWMutex

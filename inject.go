@@ -49,6 +49,7 @@ type injector struct {
 	stood     uint64           // moved, plus one, when the keeper last saw the queue stand still
 	held      atomic.Int64     // tasks that groups hold back: accepted, and in no queue
 	groups    boundCrowd       // callers that wait for room in a group
+	enclosed  bool             // the executor is in a bubble: callers are asked where they are
 	refuses   [2]chan struct{} // closed with closed, and with stopped; nil if nobody wants to know
 	dead      atomic.Int64     // entries, here or in a deque, that were claimed elsewhere
 	buried    atomic.Uint64    // how many ever were
@@ -353,7 +354,7 @@ func (q *injector) originOf(parent context.Context) *origin {
 		return o
 	}
 	traced := sampledSpan(parent)
-	o := &origin{parent: parent, plain: q.delay == nil && q.lanes == nil && !traced && laneOf(parent, nil) == "" && !foreign(parent) && taskOf(parent) == nil, traced: traced, endless: endless(parent)}
+	o := &origin{parent: parent, plain: q.delay == nil && q.lanes == nil && !q.enclosed && !traced && laneOf(parent, nil) == "" && !foreign(parent) && taskOf(parent) == nil, traced: traced, endless: endless(parent)}
 	q.recent.Store(o)
 	return o
 }

@@ -262,6 +262,7 @@ func (k *Keyed[K]) SetLimit(n int) {
 	}
 	k.room.limit.Store(int64(n))
 	if k.room.waiting.Load() > 0 {
+		k.e.meetInside(nil, "Keyed.SetLimit")
 		k.room.settle(func(*waiter) verdict { return verdictWait })
 	}
 }

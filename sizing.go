@@ -253,6 +253,7 @@ func (e *Executor) Resize(slots int) error {
 			return err
 		}
 	}
+	e.meetInside(nil, "Resize")
 	if !e.setSize(slots, "Resize") {
 		return fmt.Errorf("%w: Resize(%d)", ErrClosed, slots)
 	}
