@@ -126,8 +126,12 @@ func New(opts ...Option) (*Executor, error) {
 	}
 	e.ledger = ledgerOf(cfg.meters)
 	e.sampler.register(e.ledger.in, executorName(e.name))
-	if account := e.ledger.open(e); cfg.taskMetrics != nil {
+	account := e.ledger.open(e)
+	if cfg.taskMetrics != nil {
 		cfg.taskMetrics(e.ledger, account)
+	}
+	if e.inject.lanes != nil {
+		e.inject.lanes.publish(account)
 	}
 
 	e.group.gone = make(chan struct{})

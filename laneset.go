@@ -32,6 +32,7 @@ type laning interface {
 	take(d *deque, most, share int) (first entry, ok bool, did taken) // releases mu
 	takeSeat() (*seat, holding, *waiter)
 	start(ctx context.Context, fn func(context.Context)) bool // the short way in (N9); takes mu itself
+	publish(a *account)                                       // its metrics; without mu
 	popped() uint64
 	pushed() uint64
 	sum() laneSums

@@ -23,6 +23,7 @@ type ledger struct {
 	provider metric.MeterProvider
 	once     sync.Once
 	tasks    sync.Once // for WithTaskMetrics
+	lanes    sync.Once // for WithLanes
 	in       *instruments
 
 	mu        sync.Mutex
@@ -32,6 +33,7 @@ type ledger struct {
 	names     int64 // forgotten ones
 
 	forgottenTasks namedCounts // by name of the task
+	forgottenLanes laneCounts  // by name of the lane
 }
 
 // account is what is known of one name.
@@ -45,6 +47,7 @@ type account struct {
 
 	named  namedCounts     // by name of the task, of ended executors; nil without WithTaskMetrics
 	ending func(*Executor) // adds those of the live one; likewise
+	lanes  laneCounts      // by name of the lane, of ended executors; nil without WithLanes
 }
 
 const (
@@ -154,6 +157,7 @@ func (l *ledger) close(e *Executor) {
 	defer l.mu.Unlock()
 	a := l.accounts[e.name]
 	a.past.addCounts(&final)
+	a.lanes.add(final.Lanes)
 	if a.ending != nil {
 		a.ending(e)
 	}
@@ -179,6 +183,12 @@ func (l *ledger) close(e *Executor) {
 				l.forgottenTasks = make(namedCounts)
 			}
 			l.forgottenTasks.addAll(oldest.named)
+		}
+		if oldest.lanes != nil {
+			if l.forgottenLanes == nil {
+				l.forgottenLanes = make(laneCounts)
+			}
+			l.forgottenLanes.addAll(oldest.lanes)
 		}
 		delete(l.accounts, oldest.name)
 	}
@@ -232,5 +242,27 @@ func (l *ledger) keep(a *account, live *Executor, attrs []metric.ObserveOption) 
 	defer l.mu.Unlock()
 	if live != nil && a.live == live {
 		a.attrs = attrs
+	}
+}
+
+// laneCounts are the counts of lanes of ended executors.
+type laneCounts map[string]laneCount
+
+type laneCount struct{ submitted, full, overloaded uint64 }
+
+func (c laneCounts) addOne(name string, n laneCount) {
+	was := c[name]
+	c[name] = laneCount{was.submitted + n.submitted, was.full + n.full, was.overloaded + n.overloaded}
+}
+
+func (c laneCounts) add(all []LaneStats) {
+	for _, s := range all {
+		c.addOne(s.Name, laneCount{s.Submitted, s.Rejected, s.Shed})
+	}
+}
+
+func (c laneCounts) addAll(others laneCounts) {
+	for name, n := range others {
+		c.addOne(name, n)
 	}
 }

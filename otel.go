@@ -140,19 +140,7 @@ func newInstruments(meter metric.Meter) *instruments {
 	b := &instruments{meter: meter}
 	for i := range catalog {
 		m := &catalog[i]
-		unit, description := metric.WithUnit(m.unit), metric.WithDescription(m.description)
-		var in metric.Observable
-		var err error
-		switch m.kind {
-		case upDown:
-			in, err = meter.Int64ObservableUpDownCounter(m.name, unit, description)
-		case counter:
-			in, err = meter.Int64ObservableCounter(m.name, unit, description)
-		case growing:
-			in, err = meter.Float64ObservableCounter(m.name, unit, description)
-		default:
-			in, err = meter.Float64ObservableGauge(m.name, unit, description)
-		}
+		in, err := newInstrument(meter, m.kind, m.name, m.unit, m.description)
 		if err != nil {
 			b.errs = append(b.errs, err)
 		}
@@ -161,6 +149,20 @@ func newInstruments(meter metric.Meter) *instruments {
 	b.waits = durations(meter, "executor.queue.wait.duration", "How long tasks waited to be started, of a sample.")
 	b.runs = durations(meter, "executor.task.duration", "How long tasks ran, of a sample.")
 	return b
+}
+
+func newInstrument(meter metric.Meter, kind metricKind, name, unit, description string) (metric.Observable, error) {
+	in, is := metric.WithUnit(unit), metric.WithDescription(description)
+	switch kind {
+	case upDown:
+		return meter.Int64ObservableUpDownCounter(name, in, is)
+	case counter:
+		return meter.Int64ObservableCounter(name, in, is)
+	case growing:
+		return meter.Float64ObservableCounter(name, in, is)
+	default:
+		return meter.Float64ObservableGauge(name, in, is)
+	}
 }
 
 // series calls f for each series of the metrics of an executor, with what tells it apart from others of its metric.

@@ -124,7 +124,7 @@ func (p *probe) start(ctx context.Context) context.Context {
 	}
 	if p.measured {
 		p.at = taskOf(ctx).r.slot
-		p.e.waited(ctx, p.started-p.submitted)
+		p.waited(ctx, p.started-p.submitted)
 	}
 	return ctx
 }
@@ -163,7 +163,7 @@ func (p *probe) enter(tc *taskContext) *taskContext {
 // panics on, on top of the task's stack.
 func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 	if p.measured {
-		p.e.ran(ctx, time.Since(epoch)-p.started, *returned, *err)
+		p.ran(ctx, time.Since(epoch)-p.started, *returned, *err)
 		p.note(ctx, *returned && *err == nil)
 	}
 	if !p.traced && p.task == nil {
@@ -190,7 +190,7 @@ func (p *probe) end(ctx context.Context, returned *bool, err *error) {
 // endPanicking is end for a panic that must not be recovered.
 func (p *probe) endPanicking(ctx context.Context) {
 	if p.measured {
-		p.e.ran(ctx, time.Since(epoch)-p.started, false, nil)
+		p.ran(ctx, time.Since(epoch)-p.started, false, nil)
 		p.note(ctx, false)
 	}
 	if !p.traced && p.task == nil {

@@ -27,11 +27,22 @@ const (
 
 // sampler has the OpenTelemetry histograms of one executor.
 type sampler struct {
-	waits, runs  metric.Float64Histogram
-	last         atomic.Int64          // when a task from outside was last measured, since epoch
-	owed         atomic.Int64          // turns of tasks that did not start
-	tracing      atomic.Int64          // tasks of the execution tracer that have not ended
-	ok, bad, ill []metric.RecordOption // made once: a task that ended well, with an error, by a panic
+	waits, runs metric.Float64Histogram
+	last        atomic.Int64 // when a task from outside was last measured, since epoch
+	owed        atomic.Int64 // turns of tasks that did not start
+	tracing     atomic.Int64 // tasks of the execution tracer that have not ended
+	recordedAs
+	byLane map[string]*recordedAs // of tasks from outside, where there are lanes
+}
+
+// recordedAs are the attributes of measurements, made once: of a task that ended well, with an error, by a panic.
+type recordedAs struct{ ok, bad, ill []metric.RecordOption }
+
+func recordAs(attrs ...attribute.KeyValue) recordedAs {
+	with := func(more ...attribute.KeyValue) []metric.RecordOption {
+		return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(more, attrs...)...))}
+	}
+	return recordedAs{with(), with(errorType("error")), with(errorType("panic"))}
 }
 
 // WithHistogramSampling sets which share of the tasks is measured: one in n has its waiting time and its
@@ -53,10 +64,19 @@ var bounds = []float64{10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0
 
 func (s *sampler) register(in *instruments, name attribute.KeyValue) {
 	s.waits, s.runs = in.waits, in.runs
-	with := func(attrs ...attribute.KeyValue) []metric.RecordOption {
-		return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(attrs, name)...))}
+	s.recordedAs = recordAs(name)
+}
+
+// recorded returns how the task of a probe is recorded. A child is in no lane.
+func (p *probe) recorded(ctx context.Context) *recordedAs {
+	s := &p.e.sampler
+	if s.byLane == nil || p.home != nil {
+		return &s.recordedAs
 	}
-	s.ok, s.bad, s.ill = with(), with(errorType("error")), with(errorType("panic"))
+	if as := s.byLane[laneOf(ctx, p.e)]; as != nil {
+		return as
+	}
+	return &s.recordedAs
 }
 
 func durations(meter metric.Meter, name, description string) metric.Float64Histogram {
@@ -79,17 +99,19 @@ func (e *Executor) measuring(ctx context.Context) bool {
 }
 
 // waited and ran record a measurement.
-func (e *Executor) waited(ctx context.Context, d time.Duration) {
+func (p *probe) waited(ctx context.Context, d time.Duration) {
+	e := p.e
 	e.waits.Record(d)
 	if n := taskOf(ctx).name; n != nil {
 		n.figures.waits.Record(d)
 	}
 	if s := &e.sampler; s.waits.Enabled(ctx) {
-		s.waits.Record(ctx, d.Seconds(), s.ok...)
+		s.waits.Record(ctx, d.Seconds(), p.recorded(ctx).ok...)
 	}
 }
 
-func (e *Executor) ran(ctx context.Context, d time.Duration, returned bool, err error) {
+func (p *probe) ran(ctx context.Context, d time.Duration, returned bool, err error) {
+	e := p.e
 	e.runs.Record(d)
 	if n := taskOf(ctx).name; n != nil {
 		n.figures.runs.Record(d)
@@ -98,12 +120,13 @@ func (e *Executor) ran(ctx context.Context, d time.Duration, returned bool, err 
 	if !s.runs.Enabled(ctx) {
 		return
 	}
-	how := s.ok
+	as := p.recorded(ctx)
+	how := as.ok
 	switch {
 	case !returned:
-		how = s.ill
+		how = as.ill
 	case err != nil:
-		how = s.bad
+		how = as.bad
 	}
 	s.runs.Record(ctx, d.Seconds(), how...)
 }
