@@ -116,6 +116,15 @@ func WithLane(ctx context.Context, name string) context.Context {
 	return n
 }
 
+// LaneOf returns the name of the lane that tasks with ctx wait in when they come to e from outside: what WithLane has said, or "". It
+// need not be a lane that e has. It returns "" if e or ctx is nil.
+func (e *Executor) LaneOf(ctx context.Context) string {
+	if e == nil || ctx == nil {
+		return ""
+	}
+	return laneOf(ctx, e)
+}
+
 // WithTenant returns a copy of ctx with which tasks belong to a tenant: a customer, an account, a user. In a lane that is Fair, tenants get the same run
 // time. There may be any number of them; no metric has their names. It panics if ctx is nil.
 func WithTenant(ctx context.Context, tenant string) context.Context {

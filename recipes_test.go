@@ -312,3 +312,29 @@ func Example_recipeDetached() {
 	fmt.Println(<-done)
 	// Output: <nil>
 }
+
+func Example_recipeLanes() {
+	exec := open(executor.WithSlots(1), executor.WithStallDetection(false), executor.WithLanes(
+		executor.Lane{Name: "urgent", Weight: 9}, // nine of ten, while both have tasks
+		executor.Lane{Fair: true},                // everything else: its customers get the same run time
+	))
+	defer exec.Close()
+	ctx := context.Background()
+	begun, end := make(chan struct{}), make(chan struct{})
+	_ = exec.Go(ctx, func(context.Context) { close(begun); <-end }) // the slot is taken, so what comes now waits
+	<-begun
+
+	queue := func(ctx context.Context, what string) {
+		if err := exec.Go(ctx, func(context.Context) { fmt.Print(what, " ") }); err != nil {
+			fmt.Println(err)
+		}
+	}
+	for range 4 {
+		queue(executor.WithTenant(ctx, "ann"), "ann")
+	}
+	queue(executor.WithTenant(ctx, "bob"), "bob") // last, but one of two
+	queue(executor.WithLane(ctx, "urgent"), "alarm")
+	close(end)
+	_ = exec.Quiesce(ctx)
+	// Output: alarm ann bob ann ann ann
+}

@@ -13,7 +13,6 @@ package execgrpc
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,13 +20,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/anteroom"
 )
 
 // Option changes what an interceptor of a server does.
 type Option func(*server)
 
-// WithWaiting bounds how many calls of the interceptor wait for a slot; more are refused. With 0 none waits.
-// Default: the executor's queue limit.
+// WithWaiting bounds how many calls of the interceptor wait for a slot, of each lane; more are refused. With 0 none waits.
+// Default: the executor's queue limit, or that of the lane.
 func WithWaiting(n int) Option { return func(s *server) { s.most = int64(n) } }
 
 // WithContext sets what makes the context under which a call waits and runs, from the call's context and method: to
@@ -37,30 +37,28 @@ func WithContext(of func(ctx context.Context, method string) context.Context) Op
 }
 
 type server struct {
-	e       *executor.Executor
 	context func(context.Context, string) context.Context
 
-	most    int64
-	waiting atomic.Int64
+	most int64
+	room *anteroom.Room
 }
 
 func newServer(e *executor.Executor, opts []Option) *server {
 	if e == nil {
 		panic(errors.New("execgrpc: nil Executor"))
 	}
-	s := &server{e: e, most: -1}
+	s := &server{most: -1}
 	for _, opt := range opts {
 		opt(s)
 	}
-	if s.most < 0 {
-		s.most = int64(e.Stats().QueueLimit)
-	}
+	s.room = anteroom.New(e, s.most)
 	return s
 }
 
 // UnaryServer returns an interceptor that runs each call under e's Do, on the goroutine that grpc has for it, with the task's
 // context. A call for which there is no slot waits its turn, until its context is done. One that is refused, because it may
-// not wait, e is overloaded or closed, gets the code Unavailable, which clients may try again. A panic or Goexit in the
+// not wait, e is overloaded or closed, gets the code Unavailable, which clients may try again; one for a lane that e does not
+// have, Internal. A panic or Goexit in the
 // handler passes through.
 func UnaryServer(e *executor.Executor, opts ...Option) grpc.UnaryServerInterceptor {
 	s := newServer(e, opts)
@@ -89,25 +87,12 @@ func (s *server) run(ctx context.Context, method string, fn func(context.Context
 	if s.context != nil {
 		ctx = s.context(ctx, method)
 	}
-	do := s.e.Do
-	if s.waiting.Add(1) > s.most {
-		do = s.e.TryDo
-	}
-	began := false
-	waits := func() { s.waiting.Add(-1) }
-	defer func() {
-		if !began {
-			waits()
-		}
-	}()
-	err := do(ctx, func(ctx context.Context) error {
-		began = true
-		waits()
-		return fn(ctx)
-	})
+	began, err := s.room.Do(ctx, fn)
 	switch {
 	case began:
 		return err
+	case !s.room.Knows(ctx): // a mistake of the program: to try again does not help
+		return status.Error(codes.Internal, err.Error())
 	case ctx.Err() != nil && !refusal(err):
 		return status.FromContextError(ctx.Err()).Err()
 	}

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/seed-97bda89a/executor"
@@ -332,4 +333,38 @@ func TestClient_EachWaitOfAStreamLendsTheSlot(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+// Each call waits in the lane that WithContext chooses, and each lane has its own bound. Mutants seen to fail: all lanes have one
+// count together; a lane that there is not is told like a full one.
+func TestServer_ChoosesLanes(t *testing.T) {
+	e := newExecutor(t, executor.WithSlots(1), executor.WithStallDetection(false), executor.WithLanes(executor.Lane{Name: "batch"}))
+	hold := make(chan struct{})
+	client, _ := start(t, e, &service{unary: func(context.Context) error { <-hold; return nil }}, execgrpc.WithWaiting(1),
+		execgrpc.WithContext(func(ctx context.Context, method string) context.Context {
+			for _, lane := range metadata.ValueFromIncomingContext(ctx, "lane") {
+				ctx = executor.WithLane(ctx, lane)
+			}
+			return ctx
+		}))
+	call := func(lane string) codes.Code {
+		_, err := client.EmptyCall(metadata.AppendToOutgoingContext(context.Background(), "lane", lane), new(testgrpc.Empty))
+		return status.Code(err)
+	}
+	var all sync.WaitGroup
+	for i, lane := range []string{"batch", "batch", ""} { // one runs, and one of each lane waits
+		all.Go(func() {
+			if code := call(lane); code != codes.OK {
+				t.Errorf("%q: %s", lane, code)
+			}
+		})
+		for s := e.Stats(); s.Running != 1 || s.Queued != i; s = e.Stats() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	require.Equal(t, codes.Unavailable, call("batch"))
+	require.Equal(t, codes.Unavailable, call(""))
+	require.Equal(t, codes.Internal, call("nowhere"))
+	close(hold)
+	all.Wait()
 }

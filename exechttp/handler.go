@@ -5,22 +5,30 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/anteroom"
 )
 
 // Option changes what Handler returns.
 type Option func(*handler)
 
-// WithWaiting bounds how many requests wait for a slot; more are refused. With 0 none waits.
-// Default: the executor's queue limit.
+// WithWaiting bounds how many requests wait for a slot, of each lane; more are refused. With 0 none waits.
+// Default: the executor's queue limit, or that of the lane.
 func WithWaiting(n int) Option { return func(h *handler) { h.most = int64(n) } }
 
 // WithContext sets what makes the context under which a request waits and runs, from the request, whose context it must
 // be made from: to choose a lane or a tenant, name the task, or set a deadline for waiting.
 // Default: the request's context.
+//
+//	exechttp.WithContext(func(r *http.Request) context.Context {
+//		ctx := executor.WithTenant(r.Context(), r.Header.Get("Customer"))
+//		if r.URL.Path == "/report" {
+//			return executor.WithLane(ctx, "reports")
+//		}
+//		return ctx
+//	})
 func WithContext(of func(*http.Request) context.Context) Option {
 	return func(h *handler) { h.context = of }
 }
@@ -29,8 +37,8 @@ func WithContext(of func(*http.Request) context.Context) Option {
 func WithRetryAfter(d time.Duration) Option { return func(h *handler) { h.retry = d } }
 
 // WithRefusal sets what answers a request that is refused. Its header has Retry-After already; reason is
-// executor.ErrQueueFull, executor.ErrOverloaded, executor.ErrClosed or the error of a context. Default: a line of text
-// with 503.
+// executor.ErrQueueFull, executor.ErrOverloaded, executor.ErrClosed or the error of a context. If it is another one, the program
+// has chosen a lane that there is not, and the header has no Retry-After. Default: a line of text with 503, or 500 then.
 func WithRefusal(answer func(w http.ResponseWriter, r *http.Request, reason error)) Option {
 	return func(h *handler) { h.refusal = answer }
 }
@@ -42,8 +50,8 @@ type handler struct {
 	retry   time.Duration
 	refusal func(http.ResponseWriter, *http.Request, error)
 
-	most    int64
-	waiting atomic.Int64
+	most int64
+	room *anteroom.Room
 }
 
 // Handler returns a handler that runs each request in next under e's Do, on the goroutine that net/http has for it, with the
@@ -61,14 +69,7 @@ func Handler(e *executor.Executor, next http.Handler, opts ...Option) http.Handl
 	for _, opt := range opts {
 		opt(h)
 	}
-	if h.most < 0 {
-		h.most = int64(e.Stats().QueueLimit)
-	}
-	if h.refusal == nil {
-		h.refusal = func(w http.ResponseWriter, _ *http.Request, _ error) {
-			http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
-		}
-	}
+	h.room = anteroom.New(e, h.most)
 	return h
 }
 
@@ -78,16 +79,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.context != nil {
 		ctx = h.context(r)
 	}
-	began, err := h.run(ctx, func(ctx context.Context) { h.serve(w, r, ctx) })
+	began, err := h.room.Do(ctx, func(ctx context.Context) error {
+		h.serve(w, r, ctx)
+		return nil
+	})
 	if began {
 		return
 	}
-	header := w.Header()
-	header.Set("Retry-After", strconv.Itoa(int((h.retry+time.Second-1)/time.Second)))
+	header, code := w.Header(), http.StatusInternalServerError
+	if h.room.Knows(ctx) { // else it is a mistake of the program, and to try again does not help
+		code = http.StatusServiceUnavailable
+		header.Set("Retry-After", strconv.Itoa(int((h.retry+time.Second-1)/time.Second)))
+	}
 	if err == executor.ErrClosed { // itself: the cause of a context may match anything
 		header.Set("Connection", "close") // another process is better
 	}
-	h.refusal(w, r, err)
+	if h.refusal != nil {
+		h.refusal(w, r, err)
+		return
+	}
+	http.Error(w, http.StatusText(code), code)
 }
 
 // serve runs a request in a task.
@@ -101,25 +112,4 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, ctx context.Cont
 		r.Form, r.PostForm, r.MultipartForm, r.Pattern = inner.Form, inner.PostForm, inner.MultipartForm, inner.Pattern
 	}()
 	h.next.ServeHTTP(waitingWriter(w), inner)
-}
-
-// run runs fn under Do. It reports whether fn began; if not, err says why.
-func (h *handler) run(ctx context.Context, fn func(context.Context)) (began bool, err error) {
-	do := h.e.Do
-	if h.waiting.Add(1) > h.most {
-		do = h.e.TryDo
-	}
-	waits := func() { h.waiting.Add(-1) }
-	defer func() {
-		if !began {
-			waits()
-		}
-	}()
-	err = do(ctx, func(ctx context.Context) error {
-		began = true
-		waits()
-		fn(ctx)
-		return nil
-	})
-	return began, err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -169,4 +170,67 @@ func TestHandler_TheCauseOfAContextIsNoRefusal(t *testing.T) {
 	exechttp.Handler(e, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Empty(t, w.Header().Get("Connection"))
+}
+
+// Each request waits in the lane that WithContext chooses, and each lane has its own bound. Mutants seen to fail: all lanes have one
+// count together; a lane that there is not is told like a full one.
+func TestHandler_ChoosesLanes(t *testing.T) {
+	e := newExecutor(t, executor.WithSlots(2), executor.WithStallDetection(false),
+		executor.WithLanes(executor.Lane{Name: "reports", Max: 1}, executor.Lane{Name: "fair", Fair: true}))
+	hold := make(chan struct{})
+	s := serve(t, exechttp.Handler(e, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }), exechttp.WithWaiting(2),
+		exechttp.WithContext(func(r *http.Request) context.Context {
+			ctx := executor.WithTenant(r.Context(), r.Header.Get("Customer"))
+			if lane := strings.TrimPrefix(r.URL.Path, "/"); lane != "" {
+				ctx = executor.WithLane(ctx, lane)
+			}
+			return ctx
+		})))
+	var all sync.WaitGroup
+	get := func(path string) *http.Response {
+		answer, err := http.Get(s.URL + path)
+		if err != nil {
+			t.Error(err)
+			return new(http.Response)
+		}
+		_ = answer.Body.Close()
+		return answer
+	}
+	lanes := func() (of map[string]executor.LaneStats) {
+		of = make(map[string]executor.LaneStats)
+		for _, l := range e.Stats().Lanes {
+			of[l.Name] = l
+		}
+		return of
+	}
+	start := func(path string) {
+		all.Go(func() {
+			if answer := get(path); answer.StatusCode != http.StatusOK {
+				t.Errorf("%s: %s", path, answer.Status)
+			}
+		})
+	}
+	for range 3 {
+		start("/reports")
+	}
+	for l := lanes()["reports"]; l.Running != 1 || l.Queued != 2; l = lanes()["reports"] {
+		time.Sleep(time.Millisecond)
+	}
+	refused := get("/reports")
+	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode)
+	require.Equal(t, "1", refused.Header.Get("Retry-After"))
+	start("/fair")
+	for lanes()["fair"].Running != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	start("/")
+	for lanes()[""].Queued != 1 { // both slots are taken, and it may wait
+		time.Sleep(time.Millisecond)
+	}
+	unknown := get("/nowhere")
+	require.Equal(t, http.StatusInternalServerError, unknown.StatusCode)
+	require.Empty(t, unknown.Header.Get("Retry-After"))
+	close(hold)
+	all.Wait()
+	require.EqualValues(t, 3, lanes()["reports"].Taken)
 }
