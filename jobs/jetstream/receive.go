@@ -15,10 +15,11 @@ import (
 // flight for all workers, and a request to a lane that may not deliver waits at the broker, whatever it asks for. So:
 //
 //   - First each lane is asked for what it has now, in turn, until there is enough: the one without keys without waiting, one with keys
-//     for a moment. One that had nothing is left alone for a while, longer each time, and so is one whose job this process has.
+//     for a moment, or beside the others if there is room for all of them. One that had nothing is left alone for a while, longer each time, and so is one whose job this process has.
 //   - If none had anything, requests for one job each wait at the broker, at as many lanes as jobs may come. The first that is
 //     answered ends Receive. The others wait on, for poll at most: a request can not be taken back without losing a job that is on
-//     its way. What they bring is taken by the next Receive. If there is none soon, it goes back, untried.
+//     its way. What they bring is taken by the next Receive. If there is none soon, it goes back, untried. Who ends asks anew for
+//     other calls of Receive that wait, so that a request is at the broker as long as one does.
 //   - Whoever sends a job with a key tells it on a plain subject. A worker that waits asks that lane at once.
 
 const (
@@ -125,31 +126,67 @@ func (q *Queue) fetch(ctx context.Context, max int) (list []jobs.Delivery, err e
 		}
 		break
 	}
-	for _, l := range q.order() {
-		if len(list) >= max {
-			break
+	lanes := q.order()
+	if max-len(list) > len(lanes) {
+		lanes = q.besides(lanes)
+	}
+	for len(lanes) > 0 && len(list) < max {
+		// Lanes of keys that follow each other are asked at the same time, for one job each.
+		asked := 1
+		for lanes[0].keys && asked < min(len(lanes), max-len(list)) && lanes[asked].keys {
+			asked++
 		}
-		var batch natsjs.MessageBatch
-		var e error
-		if l.keys {
-			batch, e = q.consumer(l).Fetch(1, natsjs.FetchMaxWait(moment))
-		} else {
-			batch, e = q.consumer(l).FetchNoWait(max - len(list))
+		batches := make([]natsjs.MessageBatch, asked)
+		for i, l := range lanes[:asked] {
+			var e error
+			if l.keys {
+				batches[i], e = q.consumer(l).Fetch(1, natsjs.FetchMaxWait(moment))
+			} else {
+				batches[i], e = q.consumer(l).FetchNoWait(max - len(list))
+			}
+			if e != nil {
+				err = e
+			}
 		}
-		if e != nil {
-			err = e
-			continue
+		for i, batch := range batches {
+			if batch == nil {
+				continue
+			}
+			n := len(list)
+			for msg := range batch.Messages() {
+				list = append(list, q.delivery(ctx, msg))
+			}
+			if e := batch.Error(); e != nil {
+				err = e
+			}
+			q.found(lanes[i], len(list) > n)
 		}
-		n := len(list)
-		for msg := range batch.Messages() {
-			list = append(list, q.delivery(ctx, msg))
-		}
-		if e := batch.Error(); e != nil {
-			err = e
-		}
-		q.found(l, len(list) > n)
+		lanes = lanes[asked:]
 	}
 	return list, err
+}
+
+// besides asks the lanes of keys without waiting for them, where there is room for what they have: the next Receive takes
+// that. It returns the others.
+func (q *Queue) besides(lanes []*lane) (others []*lane) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range lanes {
+		if l.keys {
+			q.send(l, moment)
+		} else {
+			others = append(others, l)
+		}
+	}
+	return others
+}
+
+// send makes a request wait at the broker. Under q.mu.
+func (q *Queue) send(l *lane, wait time.Duration) {
+	l.polling, l.hot = true, false
+	done := make(chan struct{})
+	q.polls[done] = struct{}{}
+	go q.poll(l, l.Consumer, wait, done)
 }
 
 // found notes whether a lane had something.
@@ -188,7 +225,11 @@ func (q *Queue) await(ctx context.Context, max int) ([]jobs.Delivery, error) {
 		q.mu.Lock()
 		q.waiters--
 		q.want -= max
+		others := q.waiters > 0
 		q.mu.Unlock()
+		if others { // the request that was answered may have been theirs
+			q.ask()
+		}
 	}()
 	for {
 		if !q.ask() {
@@ -236,11 +277,8 @@ func (q *Queue) ask() bool {
 		if l.polling || q.has(l) || waiting >= max && !l.hot && i > 0 {
 			continue
 		}
-		l.polling, l.hot = true, false
+		q.send(l, wait)
 		waiting++
-		done := make(chan struct{})
-		q.polls[done] = struct{}{}
-		go q.poll(l, l.Consumer, wait, done)
 	}
 	q.turn++
 	return waiting > 0
@@ -258,11 +296,20 @@ func (q *Queue) poll(l *lane, consumer natsjs.Consumer, wait time.Duration, done
 		}
 		a.err = batch.Error()
 	}
-	taken := true
-	select {
-	case q.arrived <- a:
-	default: // there is enough to wake whoever waits
-		taken = false
+	brief := wait == moment
+	if brief {
+		q.found(l, a.msg != nil)
+	}
+	q.mu.Lock()
+	l.polling = false // before somebody takes the answer, who asks anew for those that wait on
+	q.mu.Unlock()
+	taken := !brief || a.msg != nil // nobody waits for a brief one
+	if taken {
+		select {
+		case q.arrived <- a:
+		default: // there is enough to wake whoever waits
+			taken = false
+		}
 	}
 	if a.msg != nil && !taken {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -270,7 +317,6 @@ func (q *Queue) poll(l *lane, consumer natsjs.Consumer, wait time.Duration, done
 		cancel()
 	}
 	q.mu.Lock()
-	l.polling = false
 	delete(q.polls, done)
 	q.mu.Unlock()
 	close(done)
