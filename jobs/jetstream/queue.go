@@ -27,6 +27,7 @@ type Queue struct {
 	lanes    []*lane
 	schedule bool // the server keeps delayed jobs back
 	checked  time.Time
+	swept    time.Time
 	turn     int
 	listens  []*nats.Subscription
 	closed   bool
@@ -273,6 +274,7 @@ func (q *Queue) Depth(ctx context.Context) (d jobs.Depth, err error) {
 	if info.State.Msgs > 0 {
 		d.Oldest = time.Since(info.State.FirstTime)
 	}
+	var states []*natsjs.ConsumerInfo
 	for _, l := range lanes {
 		c, err := q.consumer(l).Info(ctx)
 		if err != nil {
@@ -280,8 +282,12 @@ func (q *Queue) Depth(ctx context.Context) (d jobs.Depth, err error) {
 		}
 		d.Waiting += c.NumPending
 		d.InFlight += uint64(c.NumAckPending)
+		states = append(states, c)
 	}
 	d.Delayed = info.State.Msgs - min(info.State.Msgs, d.Waiting+d.InFlight)
+	if d.Delayed > 0 {
+		d.Delayed -= min(d.Delayed, q.sweep(ctx, stream, states, info.State))
+	}
 	if dead, err := q.js.Stream(ctx, q.cfg.dead()); err == nil {
 		d.Dead = dead.CachedInfo().State.Msgs
 	}

@@ -3,6 +3,8 @@ package embedded_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -38,6 +40,48 @@ func TestOpen_KeepsJobs(t *testing.T) {
 	waitFor(t, func() bool { return w.Stats().Done == 1 })
 	require.NoError(t, end())
 	require.NoError(t, stop(bg))
+}
+
+// A server that was killed has noted that a job is acked, and still has it: the files of the stream are older than those of the consumer. The
+// job is removed, and does not run again. Mutants: no sweep; a sweep beyond the ack floor, which loses the second job.
+func TestOpen_SweepsWhatIsDone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	messages, before := filepath.Join(dir, "jetstream", "$G", "streams", "q", "msgs"), t.TempDir()
+	var runs atomic.Int32
+	kind := jobs.Define("x", func(context.Context, int) error { runs.Add(1); return nil })
+	on, stop, err := embedded.Open(bg, dir, jetstream.Config{Name: "q"})
+	require.NoError(t, err)
+	require.NoError(t, kind.Go(bg, on, 1))
+	require.NoError(t, stop(bg))
+	require.NoError(t, os.CopyFS(before, os.DirFS(messages)))
+
+	on, stop, err = embedded.Open(bg, dir, jetstream.Config{Name: "q"})
+	require.NoError(t, err)
+	w, end := serve(t, executortest.New(t), on, jobs.Kinds(kind))
+	waitFor(t, func() bool { d, err := on.Depth(bg); return err == nil && d == jobs.Depth{} && w.Stats().Done == 1 })
+	require.NoError(t, end())
+	require.NoError(t, stop(bg))
+	require.NoError(t, os.RemoveAll(messages))
+	require.NoError(t, os.CopyFS(messages, os.DirFS(before)))
+
+	s, err := embedded.Start(bg, dir)
+	require.NoError(t, err)
+	defer s.Shutdown()
+	on, stop, err = s.Queue(bg, jetstream.Config{Name: "q"})
+	require.NoError(t, err)
+	defer stop(bg)
+	require.NoError(t, kind.Go(bg, on, 2))
+	waitFor(t, func() bool {
+		d, err := on.Depth(bg)
+		d.Oldest = 0
+		return err == nil && d == jobs.Depth{Waiting: 1}
+	})
+	w, end = serve(t, executortest.New(t), on, jobs.Kinds(kind))
+	waitFor(t, func() bool { d, err := on.Depth(bg); return err == nil && d == jobs.Depth{} })
+	require.NoError(t, end())
+	require.EqualValues(t, 1, w.Stats().Done)
+	require.EqualValues(t, 2, runs.Load())
 }
 
 // Once: not twice if it was done; again if it failed; by somebody else when the claim of a dead worker has ended.
