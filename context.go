@@ -68,6 +68,9 @@ func closed(done <-chan struct{}) bool {
 
 // taskOf returns the task context that ctx is or wraps, or nil.
 func taskOf(ctx context.Context) *taskContext {
+	if sameContext(ctx, background) {
+		return nil
+	}
 	if tc, ok := ctx.(*taskContext); ok {
 		return tc
 	}

@@ -79,9 +79,13 @@ func submitFuture[T any](ctx context.Context, e *Executor, fn func(context.Conte
 
 // newFuture makes the future of a task that is to be submitted with ctx, by r if that is not nil.
 func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(context.Context) (T, error)) *Future[T] {
-	parent := e.parentOf(ctx)
-	e.meetContext(r, parent)
-	p := e.probeFor(ctx, parent, r, e.traced(ctx, parent), false)
+	parent, traced := ctx, false
+	if !sameContext(ctx, background) { // of which there is nothing to ask
+		parent = e.parentOf(ctx)
+		e.meetContext(r, parent)
+		traced = e.traced(ctx, parent)
+	}
+	p := e.probeFor(ctx, parent, r, traced, false)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}, lasts: sameContext(parent, background)}, fn: probeResult(p, fn)}
 	f.job = f
 	return f

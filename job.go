@@ -19,7 +19,7 @@ type origin struct {
 	parent  context.Context // of the task
 	job     job             // nil for bare tasks
 	probe   *probe          // of a job, or of a bare task that is watched, until it has ended; or nil
-	plain   bool            // parent is known not to stem from a task, nor to be traced
+	plain   bool            // parent is known not to stem from a task, nor to be traced or foreign
 	drain   bool            // job is a strand
 	firing  bool            // of a timer: WithQueueDelay does not refuse it
 	lone    bool            // job is a guest that waits for a slot: it never enters a deque
@@ -194,7 +194,7 @@ func (y *resume) left(*runner)               {}
 
 // refuses returns why a task with this parent must not start, or nil.
 func (r *runner) refuses(parent context.Context) error {
-	if over(parent) {
+	if !alive(parent) {
 		return errorOf(parent)
 	}
 	if r.e.word.Load()&stopping != 0 {

@@ -309,7 +309,8 @@ func TestLanes_ATenantWithManyTasksDelaysNobody(t *testing.T) {
 		}
 		held.Open()
 		quiet(t, e)
-		require.Equal(t, 10, times(j.all()[:11+slots], "mouse"))
+		// A runner may stand still between taking a mouse and noting it, while the others go on.
+		require.GreaterOrEqual(t, times(j.all()[:11+slots], "mouse"), 10-(slots-1))
 	}
 }
 

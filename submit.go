@@ -19,7 +19,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 		}
 		return e.refused(en, e.submit(tc.r, ctx, en, wait))
 	}
-	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && alive(ctx) {
+	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && (sameContext(ctx, background) || ctx.Err() == nil) {
 		if e.handOver(entry{fn: fn, of: o}) {
 			return nil
 		}
@@ -109,7 +109,7 @@ func (e *Executor) idles() bool {
 // executor, else nil.
 func (e *Executor) submit(r *runner, ctx context.Context, en entry, wait bool) error {
 	switch {
-	case over(ctx):
+	case !alive(ctx):
 		return errorOf(ctx)
 	case r != nil && r.pushLocal(en):
 		return nil
@@ -225,34 +225,45 @@ func (e *Executor) admitLate(r *runner, ctx context.Context, en entry, wait bool
 	case !wait:
 		return nil, ErrQueueFull
 	}
-	e.meet(caller, "waiting for room")
-	return &waiter{caller: caller, en: en, ready: make(chan struct{}), own: r != nil, inTask: caller != nil}, nil
+	return &waiter{caller: caller, en: en, own: r != nil, inTask: caller != nil}, nil
 }
 
 // waitForRoom waits until w is granted, refused, or ctx is done. A task lends its slot meanwhile. It
 // waits only as long as that helps: without a spare left, or when the queue stands still, its child is
 // accepted over the limit, and refused beyond the hard cap.
 func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
-	stuck := false
-	if caller := w.caller; caller != nil {
-		if !w.own {
-			e.visitors.enter(e)
-			defer e.visitors.leave()
-		}
-		if caller.block.nested == 0 {
-			caller.expose()
-			if caller.hold != nil {
-				defer caller.unhold()()
-			}
-			caller.enter(kindWait)
-			defer caller.leave()
-		}
-		if !caller.waits.Load() { // it does already, for a turn of Do
-			caller.waitsForTasks()
-			defer caller.goesOn()
-		}
-		stuck = w.own && caller.stuck()
+	e.meet(w.caller, "waiting for room") // here, and the channel too, for the stack is less deep than in admit
+	w.ready = make(chan struct{})
+	if w.caller != nil {
+		return e.waitInTask(ctx, w)
 	}
+	return e.waitOnList(ctx, w, false)
+}
+
+// waitInTask is waitForRoom for a task.
+func (e *Executor) waitInTask(ctx context.Context, w *waiter) error {
+	caller := w.caller
+	if !w.own {
+		e.visitors.enter(e)
+		defer e.visitors.leave()
+	}
+	if caller.block.nested == 0 {
+		caller.expose()
+		if caller.hold != nil {
+			defer caller.unhold()()
+		}
+		caller.enter(kindWait)
+		defer caller.leave()
+	}
+	if !caller.waits.Load() { // it does already, for a turn of Do
+		caller.waitsForTasks()
+		defer caller.goesOn()
+	}
+	return e.waitOnList(ctx, w, w.own && caller.stuck())
+}
+
+// waitOnList waits among those who wait for room.
+func (e *Executor) waitOnList(ctx context.Context, w *waiter, stuck bool) error {
 	if settled, err := e.enlist(w, stuck); settled {
 		return err
 	}

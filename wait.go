@@ -95,6 +95,9 @@ func (r *runner) inPlace(run func()) {
 // await parks until done is closed, by a task of e, which is nil's result, or ctx is done. early, if not nil, is another
 // channel that ends the wait; early then says whether it did.
 func (r *runner) await(e *Executor, ctx context.Context, done, early <-chan struct{}) (byEarly bool, err error) {
+	if r == nil && !sched.On() {
+		return receiveEnd(ctx, done, early)
+	}
 	r.lendFor(e, func() { byEarly, err = receiveEnd(ctx, done, early) })
 	return byEarly, err
 }
