@@ -114,7 +114,7 @@ func (d *delayRule) close(oldest time.Duration) {
 	}
 	d.overloaded = d.late >= lateIntervals || d.overloaded && d.calm < calmIntervals
 	d.balance()
-	d.starts, d.asked, d.shed = 0, false, false
+	d.shortest, d.starts, d.asked, d.shed = none, 0, false, false
 }
 
 // balance changes stretch now and then (V3).
