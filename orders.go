@@ -266,19 +266,19 @@ func (b *orderBooks) leave(s *strand, wake chan struct{}) {
 // help drains the strand in place, up to the task that r waits for, if nobody does.
 func (s *strand) help(r *runner, p *promise) {
 	s.home.mu.Lock()
-	drain := s.state == strandReady && !p.dead()
-	if drain {
-		s.state = strandDraining
+	en, more, ok := entry{}, false, false
+	if !p.dead() {
+		en, more, ok = s.start()
 	}
 	s.home.mu.Unlock()
-	if drain {
-		r.inPlace(func() { s.workInPlace(r, p) })
+	if ok {
+		r.inPlace(func() { s.workInPlace(r, en, more, p) })
 	}
 }
 
 // workInPlace is work on the stack of a waiter. A Goexit of one of the tasks ends the waiter too, and what is below it on the stack may
 // wait for others before its goroutine is gone: a loop for its halves, which may wait for this strand. So it is let go first.
-func (s *strand) workInPlace(r *runner, p *promise) {
+func (s *strand) workInPlace(r *runner, en entry, more bool, p *promise) {
 	below, returned := r.strand.Load(), false
 	defer func() {
 		if !returned {
@@ -286,7 +286,7 @@ func (s *strand) workInPlace(r *runner, p *promise) {
 			s.rest()
 		}
 	}()
-	s.work(r, p)
+	s.work(r, en, more, p)
 	returned = true
 }
 

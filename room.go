@@ -15,7 +15,7 @@ type room struct {
 	limit   atomic.Int64
 	waiting atomic.Int32  // waiters.len
 	inside  atomic.Int32  // those of them that are tasks of the same Keyed
-	moved   atomic.Uint64 // counts places given back
+	moved   atomic.Uint64 // counts places given back while somebody waited
 
 	mu      sync.Mutex
 	waiters waiterList
@@ -41,8 +41,8 @@ func (m *room) takeBelow(limit int64) bool {
 // give gives a place back. Somebody may wait for it.
 func (m *room) give() {
 	m.used.Add(-1)
-	m.moved.Add(1)
-	if m.waiting.Load() > 0 { // pairs with enlist
+	if m.waiting.Load() > 0 { // pairs with await
+		m.moved.Add(1)
 		m.settle(func(*waiter) verdict { return verdictWait })
 	}
 }

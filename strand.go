@@ -164,7 +164,9 @@ func (s *strand) wants() bool {
 		return false
 	}
 	s.state = strandReady
-	s.at.Store(s.head.at)
+	if s.at.Load() != s.head.at {
+		s.at.Store(s.head.at)
+	}
 	queued := s.ticket
 	s.ticket = true
 	return !queued
@@ -188,27 +190,71 @@ func (s *strand) launch(r *runner) {
 	}
 }
 
-// pop takes the first task off a strand. Without one the strand falls asleep. Caller drains it.
-func (s *strand) pop() (en entry, ok bool) {
+// pop takes the first task off a strand, unless its turn is over. Without a task the strand falls asleep. Caller drains it.
+func (s *strand) pop(t *drainTurn) (en entry, did popped) {
 	h := s.home
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := s.head
-	if b == nil {
+	switch {
+	case s.head == nil:
 		s.sleep()
-		return entry{}, false
+		return entry{}, foundNone
+	case t.over():
+		return entry{}, foundLate
 	}
+	return s.take(), foundTask
+}
+
+// take takes the first task off. Caller holds the home's lock, and drains the strand.
+func (s *strand) take() entry {
+	b := s.head
 	s.head = b.next
 	if s.head == nil {
 		s.tail = nil
 	}
 	s.len--
-	en = b.entry
+	en := b.entry
 	if en.dead() {
 		s.lost--
 	}
-	h.free(b)
-	return en, true
+	s.home.free(b)
+	return en
+}
+
+// popped says what pop did.
+type popped int
+
+const (
+	foundTask popped = iota
+	foundNone        // and the strand is asleep
+	foundLate        // others should have their turn
+)
+
+// drainTurn is how long a strand has been drained.
+type drainTurn struct {
+	awaited bool // by who drains it: it has no end
+	ran     int  // tasks
+	start   time.Duration
+	budget  time.Duration
+}
+
+// begin begins a turn, of a strand that has more tasks than one, or not. In the second case no clock is read: most strands have
+// one task, and reading it twice costs as much as that.
+func (t *drainTurn) begin(more bool) {
+	t.ran, t.start = 0, 0
+	if more {
+		t.start = time.Since(epoch)
+	}
+}
+
+// over reports whether the turn of a strand that has more tasks is over. The clock is read after the first, second, fourth task and so on.
+// If it was not at the start, nobody knows how long the first one took.
+func (t *drainTurn) over() bool {
+	n := t.ran
+	if n == 0 || n&(n-1) != 0 || t.awaited {
+		return false
+	}
+	return n >= drainTasks || t.start == 0 || time.Since(epoch)-t.start >= t.budget
 }
 
 // sleep is what becomes of a strand without tasks. Caller holds the home's lock.
@@ -233,46 +279,60 @@ func (s *strand) execute(r *runner) {
 	h.cell.tickets.Add(-1)
 	h.mu.Lock()
 	s.ticket = false
-	drain := s.state == strandReady
-	if drain {
-		s.state = strandDraining
-	} else if s.state == strandAsleep {
+	en, more, ok := s.start()
+	if !ok && s.state == strandAsleep {
 		s.sleep()
 	}
 	h.mu.Unlock()
-	if drain {
-		s.work(r, nil)
+	if ok {
+		s.work(r, en, more, nil)
 	}
 }
 
-// work runs tasks of the strand on r until others should go first, or the awaited one has been claimed.
-func (s *strand) work(r *runner, awaited *promise) {
+// start makes the caller the one who drains the strand, if it is ready, and takes its first task. more says that there is
+// another one. Caller holds the home's lock (Q1).
+func (s *strand) start() (en entry, more, ok bool) {
+	switch {
+	case s.state != strandReady:
+		return entry{}, false, false
+	case s.head == nil: // all were canceled
+		s.state = strandAsleep
+		return entry{}, false, false
+	}
+	s.state = strandDraining
+	return s.take(), s.head != nil, true
+}
+
+// work runs tasks of the strand on r, en first, until others should go first, or the awaited one has been claimed. more says
+// that there is another one.
+func (s *strand) work(r *runner, en entry, more bool, awaited *promise) {
 	below := r.strand.Load()
-	s.onStack.below.Store(below)
+	if below != s.onStack.below.Load() {
+		s.onStack.below.Store(below)
+	}
 	r.strand.Store(&s.onStack)
-	start, more := time.Since(epoch), true
-	for n := 1; more; n++ {
-		en, ok := s.pop()
-		if !ok {
-			r.strand.Store(below) // the strand may be another key's by now
-			return
-		}
+	t := drainTurn{awaited: awaited != nil, budget: r.e.cfg.budget}
+	t.begin(more)
+	for {
 		chaos.At(chaos.Q1Popped)
 		r.ordered(s.home, en)
-		switch {
-		case awaited != nil:
-			more = !awaited.dead()
-		case r.mustLeave() || s.changesLane():
-			more = false
-		case n&(n-1) == 0: // the clock is read after the first, second, fourth and so on
-			more = n < drainTasks && time.Since(epoch)-start < r.e.cfg.budget
-			if !more && !r.e.othersWait(r.slot) {
-				n, start, more = 0, time.Since(epoch), true
+		t.ran++
+		did := foundLate
+		if awaited != nil && !awaited.dead() || awaited == nil && !r.mustLeave() && !s.changesLane() {
+			if en, did = s.pop(&t); did == foundLate && !r.e.othersWait(r.slot) {
+				t.begin(true)
+				en, did = s.pop(&t)
 			}
 		}
+		if did == foundTask {
+			continue
+		}
+		r.strand.Store(below) // the strand may be another key's by now
+		if did == foundLate {
+			s.rest()
+		}
+		return
 	}
-	r.strand.Store(below)
-	s.rest()
 }
 
 // changesLane reports whether the next task belongs to another lane than the drain, which is in one.
