@@ -154,6 +154,60 @@ func TestAdaptiveBulkhead_KeepsItsLimit(t *testing.T) {
 	})
 }
 
+// Real calls in fake time, of more clients than the backend can serve: its workers share the work, and become fewer, and more again. Mutant:
+// end gives back one permit at most, so the limit never grows again.
+func TestAdaptiveBulkhead_FollowsInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := NewAdaptiveBulkhead("backend", 2, 200)
+		require.NoError(t, err)
+		var mu sync.Mutex
+		inUse, workers, done, stop := 0, 0, 0, false
+		serve := func() {
+			mu.Lock()
+			inUse++
+			slow := max(1, float64(inUse)/float64(workers))
+			mu.Unlock()
+			time.Sleep(time.Duration(slow * float64(10*time.Millisecond)))
+			mu.Lock()
+			defer mu.Unlock()
+			inUse--
+			done++
+		}
+		var clients sync.WaitGroup
+		for range 300 {
+			clients.Go(func() {
+				for ended := false; !ended; {
+					require.NoError(t, b.Blocking(context.Background(), serve))
+					mu.Lock()
+					ended = stop
+					mu.Unlock()
+				}
+			})
+		}
+		for _, phase := range []int{30, 10, 30} {
+			mu.Lock()
+			workers = phase
+			mu.Unlock()
+			time.Sleep(2 * time.Second) // it gets used to that
+			mu.Lock()
+			before := done
+			mu.Unlock()
+			time.Sleep(2 * time.Second)
+			mu.Lock()
+			share := float64(done-before) / float64(phase*200)
+			mu.Unlock()
+			t.Logf("%d workers: %.2f of what they can do, limit %d", phase, share, b.Limit())
+			require.GreaterOrEqual(t, share, 0.85)
+			require.LessOrEqual(t, b.Limit(), 2*phase)
+		}
+		mu.Lock()
+		stop = true
+		mu.Unlock()
+		clients.Wait()
+		require.Zero(t, b.Stats().Inside)
+	})
+}
+
 func TestAdaptiveBulkhead_BadArguments(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -323,3 +323,42 @@ func (e *Executor) orderSpot(r *runner, ctx context.Context, en entry) (at *spot
 	}
 	return at, err
 }
+
+// drop is for Close: it cancels what is queued, with the entry.
+func (s *strand) drop(e *Executor, err error) bool {
+	h := s.home
+	h.cell.tickets.Add(-1)
+	h.mu.Lock()
+	s.ticket = false
+	first := s.detach()
+	if s.state != strandDraining {
+		s.sleep()
+	}
+	h.mu.Unlock()
+	h.cancel(first, err)
+	return true
+}
+
+// stop is for Close: it cancels what waits behind a task that runs.
+func (s *strand) stop(err error) {
+	s.home.mu.Lock()
+	first := s.detach()
+	s.home.mu.Unlock()
+	s.home.cancel(first, err)
+}
+
+// detach takes all tasks off the strand. Caller holds the home's lock.
+func (s *strand) detach() *bead {
+	first := s.head
+	s.head, s.tail, s.len, s.lost = nil, nil, 0, 0
+	return first
+}
+
+func (h *strandHome) cancel(first *bead, err error) {
+	for b := first; b != nil; b = b.next {
+		if b.fn != nil {
+			h.started()
+		}
+		b.entry.drop(h.e, err)
+	}
+}

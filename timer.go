@@ -83,6 +83,7 @@ func (e *Executor) timers() ticking {
 //
 //	T1 While a timer is in the heap, either the time is armed for the first one's time or earlier, or fire runs, which looks at the
 //	   heap again before it ends. Both change under the lock only.
+//	T2 A firing waits for room behind those of its own lane only.
 type clock struct {
 	e      *Executor
 	missed atomic.Uint64
@@ -96,6 +97,14 @@ type clock struct {
 	alarm   time.Duration // for when
 	running bool          // fire
 	closed  bool
+	away    map[*Timer]struct{}     // of Every, while the task is queued or runs
+	due     map[waitedFor]*[]firing // of lanes: what a goroutine for each of them submits
+}
+
+// firing is a task of a timer that is due.
+type firing struct {
+	ctx context.Context // its parent
+	fn  func(context.Context)
 }
 
 func (e *Executor) clockOf() *clock {
@@ -185,15 +194,65 @@ func (c *clock) fire() {
 			unwatch = c.forget(t)
 		} else {
 			t.at, fn = timerFired, t.tick
+			if c.away == nil {
+				c.away = make(map[*Timer]struct{})
+			}
+			c.away[t] = struct{}{}
 		}
 		c.mu.Unlock()
 		unwatch()
-		c.e.startFiring(ctx, fn)
+		c.submit(firing{ctx, fn})
 		c.mu.Lock()
 	}
 	c.running = false
 	c.arm()
 	c.mu.Unlock()
+}
+
+// submit submits a task that is due. If the queue is full, all others wait too, in order. Where there are lanes, each has a
+// goroutine for as long as it has something due: one that is full delays no other (T2).
+func (c *clock) submit(f firing) {
+	if c.e.inject.lanes == nil {
+		c.e.startFiring(f.ctx, f.fn)
+		return
+	}
+	at, err := c.e.inject.lanes.spot(f.ctx)
+	if err != nil {
+		return // it was asked before
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if list := c.due[at.lane]; list != nil {
+		*list = append(*list, f)
+		return
+	}
+	if c.closed {
+		return
+	}
+	if c.due == nil {
+		c.due = make(map[waitedFor]*[]firing)
+	}
+	list := &[]firing{f}
+	c.due[at.lane] = list
+	c.firing.Go(func() { c.submitDue(at.lane, list) })
+}
+
+// submitDue submits what is due in a lane, until there is nothing left.
+func (c *clock) submitDue(lane waitedFor, list *[]firing) {
+	for {
+		c.mu.Lock()
+		batch := *list
+		*list = nil
+		if len(batch) == 0 || c.closed {
+			delete(c.due, lane)
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		for _, f := range batch {
+			c.e.startFiring(f.ctx, f.fn)
+		}
+	}
 }
 
 // startFiring submits a task of a timer, whose parent is given. If it is refused, then because that is done, or the executor
@@ -221,13 +280,10 @@ func (t *Timer) tick(ctx context.Context) {
 func (c *clock) again(t *Timer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case t.at != timerFired:
-		return
-	case c.closed:
-		c.forget(t)
+	if t.at != timerFired {
 		return
 	}
+	delete(c.away, t)
 	if due := (time.Since(epoch) - t.when) / t.period; due > 0 {
 		c.missed.Add(uint64(due - 1))
 		t.when += due * t.period
@@ -254,6 +310,7 @@ func (c *clock) end(t *Timer) bool {
 // forget lets go of what a timer holds, when it is over. What it returns is to be called without mu. Caller holds mu.
 func (c *clock) forget(t *Timer) (unwatch func() bool) {
 	unwatch = t.unwatch
+	delete(c.away, t)
 	t.at, t.ctx, t.fn, t.unwatch = timerOver, nil, nil, nil
 	if unwatch == nil {
 		return func() bool { return true }
@@ -265,6 +322,9 @@ func (c *clock) stop() {
 	c.mu.Lock()
 	c.closed = true
 	all := c.heap
+	for t := range c.away { // also what is dropped now, and would not come back here
+		all = append(all, t)
+	}
 	c.heap = nil
 	if c.next != nil {
 		c.next.Stop()

@@ -3,12 +3,14 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
@@ -172,6 +174,62 @@ func TestTimer_AFullQueueDelays(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []time.Duration{2 * time.Minute, 2 * time.Minute, 2 * time.Minute}, fired)
 	}, executor.WithSlots(1), executor.WithQueueLimit(1), executor.WithStallDetection(false), executor.WithMaxSpares(0))
+}
+
+// A lane that is full delays its own firings only. Mutant: the goroutine that fires waits for room itself.
+func TestTimer_AFullLaneDelaysItsOwn(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *executor.Executor, since func() time.Duration) {
+		a := executor.WithLane(context.Background(), "a")
+		for range 2 {
+			require.NoError(t, e.TryGo(a, func(context.Context) { time.Sleep(time.Minute) }))
+			synctest.Wait()
+		}
+		var fired []string
+		note := func(lane string) func(context.Context) {
+			return func(context.Context) { fired = append(fired, fmt.Sprint(lane, int(since()/time.Second))) }
+		}
+		for i := range 2 {
+			_, err := e.After(a, time.Duration(1+i)*time.Second, note(fmt.Sprint("a", i, " ")))
+			require.NoError(t, err)
+		}
+		every, err := e.Every(context.Background(), 25*time.Second, note("other "))
+		require.NoError(t, err)
+		time.Sleep(80 * time.Second)
+		every.Stop()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, []string{"other 25", "other 50", "other 75", "a0 120", "a1 120"}, fired)
+	}, executor.WithSlots(2), executor.WithLanes(executor.Lane{Name: "a", Max: 1, QueueLimit: 1}), executor.WithStallDetection(false))
+}
+
+// A timer that has ended keeps neither its function nor its context alive, also if its task was dropped before it ran. Mutant: stop
+// forgets only what is in the heap.
+func TestTimer_WhatHasEndedKeepsNothing(t *testing.T) {
+	e := bare(t, 1)
+	hold := stick(t, e, 1)
+	type load struct{ _ [1 << 16]byte }
+	var kept []*executor.Timer
+	var loads []weak.Pointer[load]
+	set := func(start func(context.Context, time.Duration, func(context.Context)) (*executor.Timer, error), d time.Duration) {
+		of := new(load)
+		timer, err := start(context.WithValue(context.Background(), of, of), d, func(context.Context) { runtime.KeepAlive(of) })
+		require.NoError(t, err)
+		kept, loads = append(kept, timer), append(loads, weak.Make(of))
+	}
+	set(e.Every, time.Microsecond)
+	set(e.After, time.Microsecond)
+	eventually(t, "they have fired", func() bool { return e.Stats().Queued == 2 })
+	set(e.Every, time.Hour)
+	set(e.After, time.Hour)
+	closed := make(chan error)
+	go func() { closed <- e.Close() }()
+	eventually(t, "it is closed", func() bool { return e.Stats().Timers == 0 && e.Stats().Queued == 0 })
+	hold.Open()
+	require.NoError(t, await(t, "Close", closed))
+	for i, of := range loads {
+		eventually(t, fmt.Sprint("timer ", i), func() bool { runtime.GC(); return of.Value() == nil })
+		require.False(t, kept[i].Stop())
+	}
 }
 
 // Timers race their own stops, ends and firings, on real time.
