@@ -60,6 +60,9 @@ type handler struct {
 // body and writes, flushes and hijacked connections of the answer lend the slot while they wait. A panic or Goexit in next
 // reaches net/http as without it. Inside a task of e a request runs at once, as part of that task.
 //
+// To bound bodies, put http.MaxBytesHandler around it: net/http closes the connection of a client that sends too much only
+// where MaxBytesReader is given the server's own ResponseWriter.
+//
 // It panics if e or next is nil.
 func Handler(e *executor.Executor, next http.Handler, opts ...Option) http.Handler {
 	if e == nil || next == nil {
