@@ -403,3 +403,18 @@ func ExampleExecutor_Close() {
 	// <nil>
 	// executor: closed
 }
+
+func ExampleWithLanes() {
+	exec := open(executor.WithName("shop"), executor.WithLanes(
+		executor.Lane{Name: "urgent", Weight: 9, Reserved: 1},
+		executor.Lane{Fair: true}, // the lane of tasks whose context says none
+	))
+	defer exec.Close()
+	fmt.Println(exec.Go(executor.WithLane(context.Background(), "urgent"), func(ctx context.Context) {}))
+	fmt.Println(exec.Go(executor.WithTenant(context.Background(), "customer 17"), func(ctx context.Context) {}))
+	fmt.Println(exec.Go(executor.WithLane(context.Background(), "unknown"), func(ctx context.Context) {}))
+	// Output:
+	// <nil>
+	// <nil>
+	// executor: WithLane("unknown"): the executor "shop" has no such lane
+}

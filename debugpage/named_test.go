@@ -163,3 +163,32 @@ func TestPage_Tables(t *testing.T) {
 	require.False(t, strings.Contains(body, "images"))
 	require.PanicsWithValue(t, "debugpage: Show: read must not be nil", func() { debugpage.Show(nil) })
 }
+
+// Each lane is a row of page, text and stream; an executor without lanes has no such table. Mutants: names are not escaped; the lane
+// without a name has none; a lane's numbers are another one's.
+func TestPage_Lanes(t *testing.T) {
+	e := debugged(t, executor.WithSlots(1), executor.WithStallDetection(false), executor.WithLanes(executor.Lane{Name: "<batch>", Max: 1, QueueLimit: 41}))
+	url := serve(t, debugpage.Handler(e))
+	batch, gate, in := executor.WithLane(context.Background(), "<batch>"), newGate(t), make(chan struct{})
+	require.NoError(t, e.Go(batch, func(context.Context) { close(in); gate.Wait() }))
+	await(t, "it runs", in)
+	for range 41 {
+		require.NoError(t, e.TryGo(batch, func(context.Context) {}))
+	}
+	for range 17 {
+		require.ErrorIs(t, e.TryGo(batch, func(context.Context) {}), executor.ErrQueueFull)
+	}
+	page, text := "", ""
+	eventually(t, "a look has seen them", func() bool {
+		_, page = fetch(t, "GET", url+"?format=html")
+		_, text = fetch(t, "GET", url)
+		return strings.Contains(page, "<td>41</td><td>41</td>")
+	})
+	requireSound(t, page)
+	require.Regexp(t, `&lt;batch&gt;</th><td>41</td><td>41</td><td[^>]*>[^<]*</td><td>0</td><td>1</td><td></td><td>42</td><td class="bad">17</td><td>0</td>`, page)
+	require.Regexp(t, `default</th><td>0</td><td>1,?024</td><td[^>]*>–</td><td>0</td><td></td><td></td><td>0</td><td>0</td><td>0</td>`, page)
+	require.Regexp(t, `<batch> +41 +41 +\S+( \S+)? +0 +1 +0 +42 +17 +0\n +default +0 +1024 +–`, text)
+	gate.Open()
+	_, plain := fetch(t, "GET", serve(t, debugpage.Handler(debugged(t)))+"?format=html")
+	require.NotContains(t, plain, "data-key=\"lanes\"")
+}

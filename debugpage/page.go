@@ -41,7 +41,7 @@ func pageTemplate() *page {
 		p := &pages.page
 		p.style, p.script = pageFile("style.css"), pageFile("tables.js")+pageFile("timeline.js")+pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
-			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText,
+			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText, "lane": laneText,
 		}).ParseFS(pageFiles, "page/*.html"))
 		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
 			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)

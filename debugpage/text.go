@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/seed-97bda89a/executor"
 )
 
 // The page as text, for a terminal. Names, panic values and stacks come from elsewhere, so control characters
@@ -58,6 +60,7 @@ func renderText(d *State) []byte {
 		}
 		_ = columns.Flush()
 	}
+	writeTextLanes(&b, d.Stats.Lanes)
 	if len(v.Times) > 0 {
 		fmt.Fprintf(columns, "\ntimes\tmedian\tp90\tp99\tmeasured\n")
 		for _, t := range v.Times {
@@ -103,6 +106,27 @@ func writeTextSlots(b *bytes.Buffer, v *section) {
 	if idle > 0 {
 		fmt.Fprintf(b, "  and %d idle\n", idle)
 	}
+}
+
+func writeTextLanes(b *bytes.Buffer, all []executor.LaneStats) {
+	if len(all) == 0 {
+		return
+	}
+	columns := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(columns, "\nlanes\tqueued\tbound\toldest\twaiting\trunning\treserved\tcame\trefused, full\toverloaded\n")
+	for _, l := range all {
+		fmt.Fprintf(columns, "  %s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", printable(laneText(l.Name)), l.Queued, l.QueueLimit, measuredText(l.OldestAge), l.Waiting,
+			l.Running, l.Share, l.Submitted, l.Rejected, l.Shed)
+	}
+	_ = columns.Flush()
+}
+
+// laneText is how a lane is called.
+func laneText(name string) string {
+	if name == "" {
+		return "default"
+	}
+	return name
 }
 
 func writeTextNamed(b *bytes.Buffer, v *section) {
