@@ -66,7 +66,8 @@ func (g *Group) SetLimit(n int) {
 // SetBacklog bounds how many tasks may wait in the group for the limit of SetLimit. When they are as many, Go waits
 // until there is room or the group's context is done, except in a task: one of this group runs the function in place,
 // and any other one waits with its slot lent, and if no spare is left to take that, it runs tasks of the group itself. 0
-// means that Go waits for the limit, as errgroup's does. The default is the executor's queue limit
+// means that Go waits for the limit, as errgroup's does. In OnThread in a task of this group nothing can be run in its place: there
+// ErrSelfWait becomes the group's error. The default is the executor's queue limit
 // (WithQueueLimit). Without SetLimit it has no effect. A negative number, or a change while tasks are active,
 // panics.
 func (g *Group) SetBacklog(n int) {
@@ -201,6 +202,7 @@ func (g *Group) current() *round {
 // refused; it is on no book then.
 func (g *Group) admit(caller *runner, t *groupTask, wait bool) (rd *round, place placement, w *waiter, err error) {
 	r := g.e.own(caller)
+	behind := r == nil && caller.orBelow(func(r *runner) bool { return r.inGroup(g) }) // OnThread, in a task of the group
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	place = g.books.place(g.books.limit > 0 && r.inGroup(g), wait)
@@ -222,6 +224,9 @@ func (g *Group) admit(caller *runner, t *groupTask, wait bool) (rd *round, place
 		}
 		rd.started, rd.used = true, true
 	case placeWait:
+		if behind { // it would wait for the permit of the task that waits for it
+			return rd, placeRefused, nil, ErrSelfWait
+		}
 		g.e.meet(caller, "waiting for room in a Group")
 		w = &waiter{of: t, ready: make(chan struct{}), own: r != nil}
 		g.e.inject.groups.came.Add(1)

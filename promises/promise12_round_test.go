@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
@@ -170,4 +171,38 @@ func TestPromise12_KeepGoingCountsTheEndOfTheParentOnce(t *testing.T) {
 		require.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 2, "%v", err)
 		quiet(t, e)
 	}
+}
+
+// Behind OnThread a task of the group can not run the child in place, and would wait for its own permit: it waited for ever. It is told,
+// as by Wait. With room in the backlog, and in TryGo, nothing is different. Mutants: it is not asked who waits for the caller; it
+// counts as such outside of OnThread too.
+func TestPromise12_BehindOnThreadATaskAtTheBoundIsTold(t *testing.T) {
+	e := bare(t, 2)
+	g := e.NewGroup(context.Background())
+	g.SetLimit(1)
+	g.SetBacklog(1)
+	g.KeepGoing()
+	var ran atomic.Int64
+	child := func(context.Context) error { ran.Add(1); return nil }
+	g.Go(func(ctx context.Context) error {
+		executor.OnThread(ctx, func() {
+			g.Go(child) // fills the backlog
+			g.Go(child)
+			if g.TryGo(child) {
+				t.Error("TryGo at the limit")
+			}
+		})
+		return nil
+	})
+	var err error
+	within(t, "Wait returns", func() { err = g.Wait() })
+	require.ErrorIs(t, err, executor.ErrSelfWait)
+	require.EqualValues(t, 1, ran.Load())
+	require.NoError(t, inTask(t, e, func(ctx context.Context) error { // another task waits there as ever
+		g.Go(child)
+		executor.OnThread(ctx, func() { g.Go(child); g.Go(child); g.Go(child) })
+		return g.Wait()
+	}))
+	require.EqualValues(t, 5, ran.Load())
+	quiet(t, e)
 }
