@@ -4,10 +4,33 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strconv"
 	"time"
 )
 
 // The tasks of a tree: how they are started, joined and checked.
+
+type treeKey struct{}
+
+// treeLanes are the lanes of programs that have some.
+var treeLanes = []Lane{{Name: "max", Max: 1}, {Name: "reserved", Reserved: 1}, {Name: "fair", Fair: true}}
+
+// vary is the context that a call is given, which need not be the task's own.
+func (x *tree) vary(ctx context.Context, how int) context.Context {
+	switch how >> 4 & 3 {
+	case 0:
+		if lane := how & 3; x.conf.lanes && lane < len(treeLanes) {
+			return WithTenant(WithLane(ctx, treeLanes[lane].Name), strconv.Itoa(how>>2&3))
+		}
+	case 1:
+		return context.WithValue(ctx, treeKey{}, how)
+	case 2:
+		return context.Background()
+	case 3:
+		return Detached(ctx)
+	}
+	return ctx
+}
 
 func (x *tree) accepted(f *fate, err error) {
 	f.accepted.Store(err == nil)
@@ -22,7 +45,7 @@ func (x *tree) submit(ctx context.Context, w, child where, s command) {
 	if f == nil {
 		return
 	}
-	parent := vary(ctx, s.arg)
+	parent := x.vary(ctx, s.arg)
 	if s.kind == stepCancel {
 		var cancel context.CancelFunc
 		parent, cancel = context.WithCancel(parent)
@@ -52,11 +75,11 @@ func (x *tree) submit(ctx context.Context, w, child where, s command) {
 	switch {
 	case s.kind == stepSubmit || !w.patient:
 	case s.arg&8 != 0:
-		done, cancel := context.WithTimeout(vary(ctx, s.arg), 20*time.Microsecond)
+		done, cancel := context.WithTimeout(x.vary(ctx, s.arg), 20*time.Microsecond)
 		_, _ = fut.Wait(done)
 		cancel()
 	case s.kind == stepSubmitWait:
-		v, err := fut.Wait(vary(ctx, s.arg>>1))
+		v, err := fut.Wait(x.vary(ctx, s.arg>>1))
 		if err == nil {
 			x.check(v == f.id, "future %d is %d", f.id, v)
 		}
@@ -142,7 +165,7 @@ func (x *tree) group(ctx context.Context, w, child where, s command) {
 		return
 	}
 	child.doomed = true // when one fails, and when Wait returns
-	ctx = vary(ctx, s.arg)
+	ctx = x.vary(ctx, s.arg)
 	var mine []*fate
 	body := func(ctx context.Context, f *fate, in where) error { return x.start(ctx, f, in, s) }
 	var err error
@@ -208,7 +231,7 @@ func (x *tree) inOrder(ctx context.Context, w, child where, s command) {
 		return
 	}
 	child.ordered = true
-	key, on := s.arg>>2&3, vary(ctx, s.arg)
+	key, on := s.arg>>2&3, x.vary(ctx, s.arg)
 	bare := func(ctx context.Context) { _ = x.start(ctx, f, child, s) }
 	patient := w.patient && !w.ordered
 	if kind == "bare" {
@@ -240,7 +263,7 @@ func (x *tree) inOrder(ctx context.Context, w, child where, s command) {
 	}
 	x.accepted(f, err)
 	if err == nil && s.arg&2 != 0 {
-		_, _ = f.future.Wait(vary(ctx, s.arg>>1))
+		_, _ = f.future.Wait(x.vary(ctx, s.arg>>1))
 	}
 }
 

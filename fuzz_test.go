@@ -62,8 +62,8 @@ func runTree(data []byte) []string {
 			describe(x.program, "  "), allStacks()))
 	})
 	defer watchdog.Stop()
-	e, err := New(WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit), WithStallDetection(conf.stalls),
-		WithKeepAlive(conf.keepAlive), WithPanicHandler(func(context.Context, *PanicError) { x.handled.Add(1) }))
+	e, err := New(append(conf.options(), WithName("tree"), WithSlots(conf.slots), WithMaxSpares(conf.spares), WithQueueLimit(conf.limit),
+		WithStallDetection(conf.stalls), WithPanicHandler(func(context.Context, *PanicError) { x.handled.Add(1) }))...)
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -78,9 +78,19 @@ type treeConfig struct {
 	slots, spares, limit int
 	stalls               bool
 	overflow             bool // counters start near their overflow
+	lanes                bool // tasks from outside are in treeLanes
 	keepAlive            time.Duration
 	drivers              int // goroutines that run the program at once
 	end                  int
+}
+
+// options are those that the other executor has too.
+func (c treeConfig) options() []Option {
+	o := []Option{WithKeepAlive(c.keepAlive)}
+	if c.lanes {
+		o = append(o, WithLanes(treeLanes...))
+	}
+	return o
 }
 
 // The ways to end.
@@ -156,7 +166,7 @@ func newTree(data []byte) *tree {
 func (x *tree) on(e *Executor) {
 	x.e, x.serial, x.keyed = e, NewSerial(e), NewKeyed[int](e)
 	x.other = sync.OnceValue(func() *Executor {
-		other, err := New(WithName("other"), WithSlots(1+x.conf.slots%2), WithKeepAlive(x.conf.keepAlive))
+		other, err := New(append(x.conf.options(), WithName("other"), WithSlots(1+x.conf.slots%2))...)
 		if err != nil {
 			panic(err)
 		}
@@ -178,7 +188,8 @@ func parseTree(data []byte) (treeConfig, []command) {
 	flags := 0
 	c := treeConfig{slots: 1 + next()%3, spares: next() % 4, limit: 1 + next()%8}
 	flags = next()
-	c.stalls, c.overflow, c.drivers, c.end = flags&1 != 0, flags&2 != 0, 1+flags>>2&1, flags>>3%ends
+	c.stalls, c.overflow, c.lanes = flags&1 != 0, flags&2 != 0, flags&128 != 0
+	c.drivers, c.end = 1+flags>>2&1, flags>>3%ends
 	c.keepAlive = []time.Duration{10 * time.Second, 0, time.Millisecond, 100 * time.Microsecond}[flags>>5%4]
 	var body func(depth int) []command
 	body = func(depth int) (list []command) {
@@ -292,21 +303,6 @@ func (x *tree) run(ctx context.Context, f *fate, w where, list []command) {
 	}
 }
 
-type treeKey struct{}
-
-// vary is the context that a call is given, which need not be the task's own.
-func vary(ctx context.Context, how int) context.Context {
-	switch how >> 4 & 3 {
-	case 1:
-		return context.WithValue(ctx, treeKey{}, how)
-	case 2:
-		return context.Background()
-	case 3:
-		return Detached(ctx)
-	}
-	return ctx
-}
-
 // obey runs one command. What is to be joined later, it returns.
 func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join func()) {
 	if x.steps.Add(1) > maxSteps {
@@ -322,7 +318,7 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 			if s.kind == stepGo && w.patient {
 				start = e.Go
 			}
-			x.accepted(f, start(vary(ctx, s.arg), func(ctx context.Context) { _ = x.start(ctx, f, child, s) }))
+			x.accepted(f, start(x.vary(ctx, s.arg), func(ctx context.Context) { _ = x.start(ctx, f, child, s) }))
 		}
 	case stepSubmit, stepSubmitWait, stepCancel:
 		x.submit(ctx, w, child, s)
@@ -339,7 +335,7 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 			}
 		}
 	case stepFor:
-		_ = For(vary(ctx, s.arg), e, s.arg%8, func(ctx context.Context, i int) error {
+		_ = For(x.vary(ctx, s.arg), e, s.arg%8, func(ctx context.Context, i int) error {
 			in := child
 			in.inTask = true
 			x.run(ctx, self, in, s.body)
@@ -349,7 +345,7 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 			return nil
 		})
 	case stepBlocking:
-		Blocking(vary(ctx, s.arg), func() {
+		Blocking(x.vary(ctx, s.arg), func() {
 			pause(s.arg)
 			x.run(ctx, self, w, s.body)
 		})
@@ -357,7 +353,7 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 		if w.inTask || w.below { // part of the task
 			in := w
 			in.inTask, in.patient, in.below = true, true, false
-			_ = e.Do(vary(ctx, s.arg), func(ctx context.Context) error {
+			_ = e.Do(x.vary(ctx, s.arg), func(ctx context.Context) error {
 				x.run(ctx, self, in, s.body)
 				return nil
 			})
@@ -368,15 +364,15 @@ func (x *tree) obey(ctx context.Context, self *fate, w where, s command) (join f
 		x.timer(child, s)
 	case stepOther:
 		in := where{doomed: w.doomed, ordered: w.ordered, below: w.inTask || w.below}
-		_ = x.other().Do(vary(ctx, s.arg), func(ctx context.Context) error {
+		_ = x.other().Do(x.vary(ctx, s.arg), func(ctx context.Context) error {
 			pause(s.arg)
 			x.run(ctx, self, in, calm(s.body))
 			return nil
 		})
 	case stepOnThread:
-		OnThread(vary(ctx, s.arg), func() { x.run(ctx, self, where{doomed: w.doomed, ordered: w.ordered}, calm(s.body)) })
+		OnThread(x.vary(ctx, s.arg), func() { x.run(ctx, self, where{doomed: w.doomed, ordered: w.ordered}, calm(s.body)) })
 	case stepBulkhead:
-		_ = treeBulkhead.Blocking(vary(ctx, s.arg), func() { pause(s.arg) })
+		_ = treeBulkhead.Blocking(x.vary(ctx, s.arg), func() { pause(s.arg) })
 	case stepYield:
 		_ = Yield(ctx)
 	case stepCheckpoint:

@@ -80,9 +80,10 @@ var harass func(e *Executor, stop <-chan struct{})
 func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 	var handled atomic.Int64
 	quota := cgrouptest.Load(t, "v2-namespace")
-	e := newTested(t, WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond), WithKeepAlive(time.Millisecond),
+	shared := treeConfig{keepAlive: time.Millisecond, lanes: rng.IntN(2) == 0}
+	e := newTested(t, append(shared.options(), WithMaxSpares(8), WithQueueLimit(64), WithBudget(time.Millisecond),
 		WithPanicHandler(func(context.Context, *PanicError) { handled.Add(1) }),
-		option(func(c *config) { c.reader = func() *cgroup.Reader { return cgroup.NewReaderAt(quota.Root) } }))
+		option(func(c *config) { c.reader = func() *cgroup.Reader { return cgroup.NewReaderAt(quota.Root) } }))...)
 	NearOverflow(e)
 	watchdog := time.AfterFunc(long+2*patience, func() {
 		panic(fmt.Sprintf("the executor does not come to rest: %+v\n%s", e.Stats(), allStacks()))
@@ -97,7 +98,7 @@ func soakTogether(t *testing.T, rng *rand.Rand, long time.Duration) {
 			for start := time.Now(); time.Since(start) < long; {
 				x := newTree(randomProgram(own))
 				x.on(e)
-				x.shared = true
+				x.shared, x.conf.lanes = true, shared.lanes
 				x.outside.Go(func() { x.run(context.Background(), &fate{}, outsider, x.program) })
 				x.outside.wait()
 				trees[i] = append(trees[i], x)
