@@ -279,3 +279,71 @@ func TestCheckpoint_GivesEachItsShare(t *testing.T) {
 		}
 	}
 }
+
+// Everything that P6 speaks of at once, end to end, beside a stream of tasks from outside that never ends: eight tasks that have filled a
+// deque and then block, marked and not; slots that are lent, retired and made; tasks that yield. Each of their children, and each that
+// yields, has its turn while the stream goes on. Nothing is said about when, so this holds on any machine. Mutants seen to fail: nobody
+// looks into the deques of others, lent slots included; who yields goes on only when nothing is queued.
+func TestPromise13_EveryTaskHasItsTurnBesideAStream(t *testing.T) {
+	t.Parallel()
+	for _, slots := range []int{1, 2} {
+		e := newExecutor(t, executor.WithSlots(slots), executor.WithMaxSpares(16), executor.WithQueueLimit(64), executor.WithBudget(time.Millisecond))
+		bg := context.Background()
+		var stop atomic.Bool
+		var streamed, children, yielded atomic.Int64
+		var outside sync.WaitGroup
+		for range 2 {
+			outside.Go(func() {
+				for n := 0; !stop.Load(); n++ {
+					if err := e.Go(bg, func(ctx context.Context) {
+						switch streamed.Add(1) % 16 {
+						case 0:
+							executor.Blocking(ctx, runtime.Gosched)
+						case 1:
+							_ = executor.Yield(ctx)
+						}
+					}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		release := newGate(t)
+		const loaded, each, yielders, yields = 8, 20, 4, 30
+		for i := range loaded {
+			require.NoError(t, e.Go(bg, func(ctx context.Context) {
+				for range each {
+					_ = e.Go(ctx, func(context.Context) { children.Add(1) })
+				}
+				if i%2 == 0 {
+					executor.Blocking(ctx, release.Wait)
+				} else {
+					release.Wait()
+				}
+			}))
+		}
+		for range yielders {
+			require.NoError(t, e.Go(bg, func(ctx context.Context) {
+				for range yields {
+					_ = executor.Yield(ctx)
+				}
+				yielded.Add(1)
+			}))
+		}
+		outside.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+				_ = e.Resize(slots + n%3)
+				time.Sleep(time.Millisecond)
+			}
+		})
+		eventually(t, "every child has its turn", func() bool { return children.Load() == loaded*each })
+		eventually(t, "who yields goes on", func() bool { return yielded.Load() == yielders })
+		before := streamed.Load()
+		eventually(t, "the stream goes on", func() bool { return streamed.Load() > before })
+		stop.Store(true)
+		release.Open()
+		within(t, "the goroutines outside", outside.Wait)
+		quiet(t, e)
+	}
+}
