@@ -61,6 +61,21 @@ func takeTurn(r *runner, p sched.Point) {
 	}
 }
 
+// takeTurnFor is takeTurn of a goroutine that is about to wait for a *Future or a *Group.
+func takeTurnFor(r *runner, what any) {
+	if t := exploredBy(r); t != nil {
+		t.For(what)
+		t.At(sched.Wait)
+	}
+}
+
+// does says which *Future is the task's, or which *Group it is in. A nil probe may be given.
+func (p *probe) does(what any) {
+	if p != nil && p.explored != nil {
+		p.explored.Does(what)
+	}
+}
+
 // waitInTurn calls wait, with a point behind it for an explored task. t is nil for all others.
 func waitInTurn(t sched.Task, wait func()) {
 	if t == nil {
@@ -80,6 +95,7 @@ func lockInTurn(ctx context.Context, l interface{ TryLock() bool }) bool {
 	if t == nil {
 		return false
 	}
+	t.For(l)
 	t.At(sched.Wait)
 	if l == nil {
 		return false
@@ -89,6 +105,7 @@ func lockInTurn(ctx context.Context, l interface{ TryLock() bool }) bool {
 		t.At(sched.Locked)
 		t.Lend(false)
 	}
+	t.Locks(l)
 	return true
 }
 

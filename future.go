@@ -88,6 +88,7 @@ func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(conte
 	p := e.probeFor(ctx, parent, r, traced, false)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}, lasts: sameContext(parent, background)}, fn: probeResult(p, fn)}
 	f.job = f
+	p.does(f)
 	return f
 }
 
@@ -147,7 +148,7 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 		}
 	}
 	if sched.On() {
-		takeTurn(r, sched.Wait)
+		takeTurnFor(r, f)
 	}
 	if r != nil && r.e == f.e && f.strand == nil && ctx.Err() == nil && f.claim() {
 		r.bury()

@@ -188,6 +188,7 @@ func (g *Group) watch(r *runner, t *groupTask) {
 	}
 	ctx := g.current().ctx
 	t.probe = g.e.newProbe(ctx, ctx, r, due, g.traced, false)
+	t.probe.does(g)
 	t.fn = t.probe.failing(t.fn)
 }
 

@@ -203,7 +203,7 @@ func (g *Group) Wait() error {
 		return ErrSelfWait
 	}
 	if sched.On() {
-		takeTurn(caller, sched.Wait)
+		takeTurnFor(caller, g)
 	}
 	g.mu.Lock()
 	rd, idle := g.round, g.books.active == 0

@@ -226,7 +226,7 @@ func (f *Future[T]) awaitEnd(ctx context.Context) error {
 	}
 	f.e.meet(r, "Do")
 	if sched.On() {
-		takeTurn(r, sched.Wait)
+		takeTurnFor(r, f)
 	}
 	parent, live := f.source()
 	if !live {

@@ -129,6 +129,12 @@ func Slots(n int) Option {
 	}
 }
 
+// Options makes the executor of each run with these options: lanes, a name, a panic handler. There is a runner for each task
+// whatever they say, so a queue limit is never reached, and spares and stall detection change nothing. executor.WithSlots is Slots.
+func Options(opts ...executor.Option) Option {
+	return func(x *exploration) { x.config.Options = append(x.config.Options, opts...) }
+}
+
 // Replay runs one schedule only: what EXECUTOR_REPLAY says in the output of a test that failed.
 func Replay(schedule string) Option {
 	return func(x *exploration) { x.setReplay(schedule) }

@@ -53,6 +53,15 @@ type Task interface {
 	// Lend says whether the task's slot is lent.
 	Lend(on bool)
 
+	// Does is called by who submits the task, and says what it is for those that wait for it: a future, a group.
+	Does(what any)
+
+	// For says what the task is about to wait for: what another one Does, or a lock. It holds until the wait is over.
+	For(what any)
+
+	// Locks says that the task has taken a lock. That it unlocks it is not told.
+	Locks(l any)
+
 	// Start waits for the turn of a task that is about to begin. The task below it on the same stack, if there is one,
 	// goes on after its end.
 	Start(below Task)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/seed-97bda89a/executor/internal/goid"
@@ -29,6 +31,9 @@ type actor struct {
 	pcs    []uintptr
 	born   []*actor // whom it submitted
 	rng    *rand.Rand
+	does   any // what it is for those that wait for it
+	waits  any // what it waits for, until it is back
+	locks  any // the lock that it has taken since its last point
 
 	// The root's own.
 	seen  int // of born
@@ -58,6 +63,9 @@ func (a *actor) At(p sched.Point) {
 	if a.run.traced {
 		var pcs [64]uintptr
 		a.pcs = slices.Clone(pcs[:runtime.Callers(2, pcs[:])])
+	}
+	if p != sched.Wait && p != sched.Locked {
+		a.waits = nil
 	}
 	a.parked.Store(uint32(p) + 1) // the root sees what was before; nothing else here may tell the actor of others (X3)
 	a.run.unseen(func() { leave = a.pass() })
@@ -99,6 +107,20 @@ func (a *actor) open() {
 	a.run.unseen(func() { a.gate <- struct{}{} })
 }
 
+func (a *actor) Does(what any) { a.does = what }
+
+func (a *actor) For(what any) { a.waits = identity(what) }
+
+func (a *actor) Locks(l any) { a.locks = identity(l) }
+
+// identity is what can be compared: a Locker may be of a type that can not.
+func identity(v any) any {
+	if v == nil || !reflect.TypeOf(v).Comparable() {
+		return nil
+	}
+	return v
+}
+
 func (a *actor) Lend(on bool) { a.lent.Store(on) }
 
 func (a *actor) Start(below sched.Task) {
@@ -133,6 +155,46 @@ func (a *actor) Drop() { a.state.Store(actorEnded) }
 //
 //go:norace
 func (a *actor) stack() []uintptr { return a.pcs }
+
+// waitsFor says in words for whom the actor waits, or "". It is for the root.
+//
+//go:norace
+func (a *actor) waitsFor(live []*actor, locked []lock) string {
+	if a.waits == nil {
+		return ""
+	}
+	for _, l := range locked {
+		if l.is == a.waits {
+			text := ", for what " + l.by.String() + " locked last"
+			if l.by.state.Load() == actorEnded {
+				text += ", which has ended"
+			}
+			return text
+		}
+	}
+	var names []string
+	for _, b := range live {
+		if b.does == a.waits && b.state.Load() != actorEnded {
+			names = append(names, b.String())
+		}
+	}
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n > maxNames:
+		names = append(names[:maxNames], fmt.Sprintf("%d more", n-maxNames))
+	}
+	return ", for " + strings.Join(names, ", ")
+}
+
+// maxNames is how many tasks are named for which one waits.
+const maxNames = 8
+
+// lock is a lock that an actor took with executor.Lock, and the last one that did.
+type lock struct {
+	is any
+	by *actor
+}
 
 func (a *actor) String() string {
 	if a.name == "" {

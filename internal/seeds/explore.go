@@ -15,11 +15,12 @@ type Func = func(t *testing.T, e *executor.Executor)
 // Config says what is tried.
 type Config struct {
 	First, Last uint64 // seeds
-	Slots       int    // 0: as many as there are tasks
-	PCT         int    // the depth; 0: the seeds choose each with the same probability
-	Exhaustive  int    // at most how many schedules, each once, instead of seeds; 0: seeds
-	Plain       bool   // the first schedule that fails is not made simpler
-	Ordered     bool   // the race detector sees that all takes turns, and so finds no race in the test
+	Options     []executor.Option
+	Slots       int  // 0: as many as there are tasks
+	PCT         int  // the depth; 0: the seeds choose each with the same probability
+	Exhaustive  int  // at most how many schedules, each once, instead of seeds; 0: seeds
+	Plain       bool // the first schedule that fails is not made simpler
+	Ordered     bool // the race detector sees that all takes turns, and so finds no race in the test
 }
 
 // Verdict is what came out.
@@ -127,13 +128,13 @@ func (v *Verdict) Again(t *testing.T) Kind {
 
 // Show repeats the failing schedule, so that its messages are t's, and returns the steps.
 func (v *Verdict) Show(t *testing.T) (steps string) {
-	return v.x.run(t, &run{seed: v.Seed, strategy: newReplay(v.Schedule.Turns), traced: true, slots: v.x.Slots, ordered: v.x.Ordered}).lines()
+	return v.x.run(t, &run{seed: v.Seed, strategy: newReplay(v.Schedule.Turns), traced: true, slots: v.x.Slots, options: v.x.Options, ordered: v.x.Ordered}).lines()
 }
 
 // Play runs one schedule, whose messages are t's. It returns the steps, and as Schedule what of it the program could follow.
 func Play(t *testing.T, c Config, fn Func, s Schedule) (v *Verdict, steps string) {
 	x := &explorer{Config: c, fn: fn}
-	r := x.run(t, &run{seed: s.Seed, strategy: newReplay(s.Turns), traced: true, slots: c.Slots, ordered: c.Ordered})
+	r := x.run(t, &run{seed: s.Seed, strategy: newReplay(s.Turns), traced: true, slots: c.Slots, options: c.Options, ordered: c.Ordered})
 	v = r.verdict()
 	v.x, v.Runs = x, 1
 	return v, r.lines()
@@ -151,7 +152,7 @@ func (x *explorer) strategyOf(seed uint64) strategy {
 
 // try makes one run, of which nothing is seen.
 func (x *explorer) try(seed uint64, s strategy) *run {
-	return x.run(x.hidden, &run{seed: seed, strategy: s, slots: x.Slots, ordered: x.Ordered})
+	return x.run(x.hidden, &run{seed: seed, strategy: s, slots: x.Slots, options: x.Options, ordered: x.Ordered})
 }
 
 // run makes one run, in a bubble that belongs to t.

@@ -78,8 +78,8 @@ func (r *run) locked(all, waiting []goroutine, lock bool) *failure {
 	if lock {
 		b.WriteString("\nOne of these holds it:")
 		for _, g := range all {
-			if g.durable && names[g.id] != "" {
-				fmt.Fprintf(&b, "\n  %s, at\n%s", names[g.id], g.frames())
+			if at := g.frames(); g.durable && names[g.id] != "" && at != "" { // else it has not begun
+				fmt.Fprintf(&b, "\n  %s, at\n%s", names[g.id], at)
 			}
 		}
 	}

@@ -172,7 +172,7 @@ func where(pcs []uintptr) (call, site string) {
 
 // internal reports whether a function is not of the user.
 func internal(name string) bool {
-	for _, prefix := range []string{module + ".", module + "/executortest.", module + "/internal/sched.", module + "/internal/seeds.", "runtime.", "testing.", "testing/synctest.", "internal/", "sync.", "context."} {
+	for _, prefix := range []string{module + ".", module + "/executortest.", module + "/internal/sched.", module + "/internal/seeds.", "runtime.", "testing.", "testing/synctest.", "internal/", "sync.", "context.", "time."} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -3,6 +3,7 @@ package seeds
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,7 @@ type run struct {
 	strategy strategy
 	traced   bool // call stacks are kept
 	slots    int  // 0: as many as there are tasks
+	options  []executor.Option
 	ordered  bool // the race detector sees the gates
 
 	t        *testing.T // of the bubble
@@ -56,6 +58,7 @@ type run struct {
 
 	// The root's own.
 	live    []*actor // that have not ended
+	taken   []lock
 	ready   []*actor // parked, and allowed to go on, in the order in which they came
 	current *actor   // who went on last
 	inRow   int      // how many steps it has made since others have
@@ -90,7 +93,7 @@ func (r *run) root(t *testing.T, fn func(*testing.T, *executor.Executor)) {
 	defer r.forget()
 	r.kick = make(chan struct{}, 1)
 	defer sched.Install(r.bubble.Load(), r)()
-	var opts []executor.Option
+	opts := slices.Clone(r.options)
 	if r.slots > 0 {
 		opts = append(opts, executor.WithSlots(r.slots))
 	}
@@ -124,6 +127,9 @@ func (r *run) test(exec *executor.Executor, fn func(*testing.T, *executor.Execut
 		var value any
 		if !returned {
 			value = recover()
+		}
+		if r.ending.Load() { // the verdict is out, and t may have gone
+			return
 		}
 		r.skipped.Store(r.t.Skipped())
 		a.End(returned, value, nil)
@@ -201,6 +207,11 @@ func (r *run) look() {
 	}
 	live := r.live[:0]
 	for _, a := range r.live {
+		if took := a.locks; took != nil {
+			r.taken = slices.DeleteFunc(r.taken, func(l lock) bool { return l.is == took })
+			r.taken = append(r.taken, lock{took, a})
+			a.locks = nil
+		}
 		if a.state.Load() != actorEnded {
 			live = append(live, a)
 		}

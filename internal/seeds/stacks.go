@@ -86,7 +86,9 @@ func (g *goroutine) frames() string {
 	lines := strings.Split(g.stack, "\n")
 	for i := 0; i+1 < len(lines); i += 2 {
 		if name := strings.TrimPrefix(lines[i], "created by "); !internal(name) {
-			fmt.Fprintf(&b, "    %s\n", sited(lines[i+1]))
+			if line := fmt.Sprintf("    %s\n", sited(lines[i+1])); !strings.HasSuffix(b.String(), line) { // a function called where it stands
+				b.WriteString(line)
+			}
 		}
 	}
 	return b.String()
@@ -128,7 +130,7 @@ func (r *run) stuck(shutting bool) *failure {
 		if call == "" {
 			call = g.state
 		}
-		fmt.Fprintf(&b, "\n  %s waits in %s, %s", a, call, site)
+		fmt.Fprintf(&b, "\n  %s waits in %s, %s%s", a, call, site, a.waitsFor(r.live, r.taken))
 	}
 	f.text += b.String()
 	return f
