@@ -38,7 +38,8 @@ func NewSerial(e *Executor) *Serial {
 }
 
 // Go starts fn as the last task of the Serial: see Executor.Go. It waits for room until ctx is done; inside a task of
-// the same Serial it returns ErrSelfWait instead. Steady-state cost: no allocation.
+// the same Serial it returns ErrSelfWait instead. If ctx is done before its turn, fn is never started, and its place is free when
+// its turn would have come; that of SubmitOn or Do is free at once. Steady-state cost: no allocation.
 func (s *Serial) Go(ctx context.Context, fn func(context.Context)) error {
 	return s.start(ctx, fn, true)
 }

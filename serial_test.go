@@ -293,27 +293,37 @@ func TestSerial_Do(t *testing.T) {
 	})
 }
 
-// Canceled futures leave neither places nor memory behind while the strand can not move.
+// Canceled futures leave neither places nor memory behind while the strand can not move. Mutant: start looks for a first task where
+// there is none.
 func TestSerial_CanceledTasksAreSwept(t *testing.T) {
 	eachOrdered(t, 8, func(t *testing.T) *executor.Executor { return bare(t, 1, executor.WithQueueLimit(8)) }, func(t *testing.T, e *executor.Executor, s ordered) {
 		g := newGate(t)
 		require.NoError(t, s.Go(context.Background(), func(context.Context) { g.Wait() }))
 		eventually(t, "it runs", func() bool { return e.Stats().Queued == 0 })
 		var ran atomic.Int32
-		for range 1000 {
-			ctx, cancel := context.WithCancel(context.Background())
-			f, err := s.Submit(ctx, func(context.Context) (int, error) { ran.Add(1); return 0, nil })
-			require.NoError(t, err)
-			done := f.Done()
-			cancel()
-			await(t, "it is canceled at once", done)
+		canceled := func(n int) {
+			for range n {
+				ctx, cancel := context.WithCancel(context.Background())
+				f, err := s.Submit(ctx, func(context.Context) (int, error) { ran.Add(1); return 0, nil })
+				require.NoError(t, err)
+				done := f.Done()
+				cancel()
+				await(t, "it is canceled at once", done)
+			}
 		}
+		canceled(1000)
 		last, err := s.Submit(context.Background(), func(context.Context) (int, error) { return 7, nil })
 		require.NoError(t, err)
 		g.Open()
 		require.NoError(t, result(t, last))
 		require.Zero(t, ran.Load())
 		require.EqualValues(t, 1000, quiet(t, e).Canceled)
+		g = newGate(t) // now nothing of it runs: it is ready, and each 17 are swept, the last ones too
+		require.NoError(t, e.Go(context.Background(), func(context.Context) { g.Wait() }))
+		eventually(t, "it runs", func() bool { return e.Stats().Queued == 0 })
+		canceled(6 * 17)
+		g.Open()
+		require.EqualValues(t, 1000+6*17, quiet(t, e).Canceled)
 	})
 }
 
