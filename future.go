@@ -82,9 +82,9 @@ func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(conte
 	parent, traced := ctx, false
 	if !sameContext(ctx, background) { // of which there is nothing to ask
 		parent = e.parentOf(ctx)
-		e.meetContext(r, parent)
 		traced = e.traced(ctx, parent)
 	}
+	e.meetContext(r, parent)
 	p := e.probeFor(ctx, parent, r, traced, false)
 	f := &Future[T]{promise: promise{e: e, origin: origin{parent: parent, probe: p}, lasts: sameContext(parent, background)}, fn: probeResult(p, fn)}
 	f.job = f
