@@ -1,6 +1,7 @@
 package debugpage
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -102,16 +103,15 @@ func (o *observer) look(p *executor.Report) State {
 	d := State{
 		Name: p.Name, Lifecycle: p.Lifecycle, Time: p.Time, Since: p.Since, Budget: p.Budget, MaxSpares: p.MaxSpares,
 		Stats: p.Stats, Sizing: p.Sizing, Runners: Runners(p.Runners),
-		Slots: make([]Slot, 0, min(len(p.Slots), maxSlots)), Groups: append([]executor.GroupInfo{}, p.Groups...), Panics: []Event{}, Stalls: []Event{},
+		Slots: make([]Slot, 0, len(p.Slots)), States: make(map[string]int), Groups: append([]executor.GroupInfo{}, p.Groups...), Panics: []Event{}, Stalls: []Event{},
 	}
 	if p.Limited {
 		d.Throttling = &p.Throttling
 	}
 	names := make(map[string]int)
 	for _, at := range p.Slots {
-		if len(d.Slots) < maxSlots {
-			d.Slots = append(d.Slots, Slot(at))
-		}
+		d.Slots = append(d.Slots, Slot(at))
+		d.States[at.State]++
 		if at.State == "idle" || at.State == "searching" {
 			continue
 		}
@@ -129,7 +129,22 @@ func (o *observer) look(p *executor.Report) State {
 		d.Stalls = append(d.Stalls, eventOf(ev, stallText(&ev)))
 	}
 	d.Advice, d.Story = advise(&d), o.story(&d)
+	d.Slots = busiest(d.Slots)
 	return d
+}
+
+// busiest leaves out idle slots, and then those whose tasks are the youngest, beyond maxSlots. Those that it keeps stay in order.
+func busiest(slots []Slot) []Slot {
+	if len(slots) <= maxSlots {
+		return slots
+	}
+	busy := func(s *Slot) int {
+		return min(1, len(strings.TrimPrefix(strings.TrimPrefix(s.State, "idle"), "searching")))
+	}
+	slices.SortStableFunc(slots, func(a, b Slot) int { return cmp.Or(busy(&b)-busy(&a), cmp.Compare(b.Age, a.Age)) })
+	slots = slices.Clone(slots[:maxSlots])
+	slices.SortFunc(slots, func(a, b Slot) int { return a.Slot - b.Slot })
+	return slots
 }
 
 func eventOf(ev executor.EventInfo, what string) Event {

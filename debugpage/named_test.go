@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -191,4 +192,36 @@ func TestPage_Lanes(t *testing.T) {
 	gate.Open()
 	_, plain := fetch(t, "GET", serve(t, debugpage.Handler(debugged(t)))+"?format=html")
 	require.NotContains(t, plain, "data-key=\"lanes\"")
+}
+
+// Groups are a table on the page and in the text, with the numbers of the JSON, and names that can not harm.
+//
+// Mutants: a table is left out; held and started are swapped; a name is not escaped.
+func TestPage_Groups(t *testing.T) {
+	e := debugged(t, executor.WithSlots(1), executor.WithStallDetection(false), executor.WithLanes(executor.Lane{Name: "<batch>", Max: 1, QueueLimit: 7}))
+	gate := newGate(t)
+	g := e.NewGroup(executor.WithTaskName(executor.WithLane(context.Background(), "<batch>"), "<nightly>"))
+	g.SetLimit(2)
+	for range 5 {
+		g.Go(func(context.Context) error { gate.Wait(); return nil })
+	}
+	url := serve(t, debugpage.Handler(e))
+	eventually(t, "one of two that may runs", func() bool {
+		d := report(t, url)
+		return len(d.Groups) == 1 && d.Groups[0].Started == 2 && d.Groups[0].Held == 3 && d.Stats.Lanes[0].Running == 1 && d.Stats.Lanes[0].Queued == 1
+	})
+	_, page := fetch(t, "GET", url+"?format=html")
+	requireSound(t, page)
+	row := func(part string) string {
+		_, after, ok := strings.Cut(page, `data-part="`+part+`"`)
+		require.True(t, ok)
+		_, after, _ = strings.Cut(after, "<tbody>")
+		after, _, _ = strings.Cut(after, "</tr>")
+		return strings.Join(strings.Fields(regexp.MustCompile("<[^>]*>").ReplaceAllString(after, " ")), " ")
+	}
+	require.Regexp(t, `^&lt;nightly&gt; 5 2 2 3 [\d,]+ 0 0 open$`, row("groups"))
+	_, text := fetch(t, "GET", url)
+	require.Regexp(t, `(?m)^  <nightly> +5 +2 +2 +3 +\d+ +0 +0 +open$`, text)
+	gate.Open()
+	require.NoError(t, g.Wait())
 }

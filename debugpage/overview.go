@@ -136,7 +136,7 @@ func (b *briefed) remember(e *executor.Executor, d *State, now *counted) {
 	if s.Waiting > 0 || s.Queued > 0 && (s.Lendable > 0 || point.Completed == 0) {
 		p := e.Report()
 		d.MaxSpares, d.Groups = p.MaxSpares, p.Groups
-		for _, at := range p.Slots[:min(len(p.Slots), maxSlots)] {
+		for _, at := range p.Slots {
 			d.Slots = append(d.Slots, Slot(at))
 		}
 		point.note(d)

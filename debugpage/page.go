@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func pageTemplate() *page {
 		p := &pages.page
 		p.style, p.script = pageFile("style.css"), pageFile("tables.js")+pageFile("timeline.js")+pageFile("live.js")
 		p.templates = template.Must(template.New("").Funcs(template.FuncMap{
-			"dur": durationText, "initial": initial, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText, "lane": laneText,
+			"dur": durationText, "initial": initial, "short": shortTask, "num": numberText[int], "num64": numberText[uint64], "percent": percentText, "rate": rateText, "count": countText, "measured": measuredText, "lane": laneText,
 		}).ParseFS(pageFiles, "page/*.html"))
 		p.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; img-src data:; " +
 			"style-src " + sourceHash(p.style) + "; script-src " + sourceHash(p.script)
@@ -155,7 +156,7 @@ func sectionOf(d *State) *section {
 	s := &d.Stats
 	v := &section{State: d, Up: d.Time.Sub(d.Since).Truncate(time.Second), Many: len(d.Slots) > 16, Why: sizingText(&d.Sizing)}
 	v.Figures = []figure{
-		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %d %s", s.Slots, plural(s.Slots, "slot"))},
+		{Label: "Running", Value: numberText(s.Running), Of: fmt.Sprintf("of %s %s", numberText(s.Slots), plural(s.Slots, "slot"))},
 		{Label: "Queued", Value: numberText(s.Queued), Of: queuedOf(s), Bad: s.Queued >= s.QueueLimit},
 		{Label: "Waiting", Value: numberText(s.Waiting), Of: "for room", Bad: s.Waiting > 0},
 		{Label: "Blocking", Value: numberText(d.Runners.Blocking), Of: "slot lent"},
@@ -166,15 +167,10 @@ func sectionOf(d *State) *section {
 	if len(d.Past) > 0 {
 		v.Past = charts(tens(pointsOf(d.Past)))[:4] // waits are measured only while somebody looks
 	}
-	counts := make(map[string]int)
 	for _, at := range d.Slots {
-		counts[at.State]++
 		if at.Stack != "" {
 			v.addStuck(at)
 		}
-	}
-	for _, state := range []string{"running", "blocking", "waiting", "searching", "idle"} {
-		v.States = append(v.States, stateCount{state, counts[state]})
 	}
 	if d.Wait.Count+d.Run.Count > 0 {
 		v.Times = []timesRow{{"wait to be started", d.Wait}, {"run", d.Run}}
@@ -191,11 +187,17 @@ func sectionOf(d *State) *section {
 	}
 	slices.SortFunc(v.Stuck, func(a, b stuckTasks) int { return cmp.Compare(b.Age, a.Age) })
 	if n := s.Slots + s.Lent; n > len(d.Slots) {
-		v.SlotsNote = fmt.Sprintf("the first %d of %d", len(d.Slots), n)
+		v.SlotsNote = fmt.Sprintf("%s of %s, those with a task first", numberText(len(d.Slots)), numberText(n))
+	}
+	if slices.ContainsFunc(d.Slots, func(at Slot) bool { return at.runs() && at.In == "" && at.Age > 5*time.Second }) && runtime.NumGoroutine() > 1000 {
+		v.SlotsNote = strings.TrimPrefix(v.SlotsNote+"; ", "; ") + "what tasks that stand still do is not looked at among more than 1,000 goroutines"
+	}
+	for _, state := range []string{"running", "blocking", "waiting", "searching", "idle"} {
+		v.States = append(v.States, stateCount{state, d.States[state]})
 	}
 	v.Queues = []figure{
 		{Label: "shared queue", Value: numberText(s.Queued - s.QueuedLocal)},
-		{Label: "oldest task in it", Value: durationText(s.OldestAge)},
+		{Label: "oldest task in it", Value: measuredText(s.OldestAge)},
 		{Label: "in slots", Value: numberText(s.QueuedLocal)},
 		{Label: "submitters that wait for room", Value: numberText(s.Waiting), Bad: s.Waiting > 0},
 		{Label: "stolen", Value: numberText(s.Stolen)},
@@ -286,4 +288,13 @@ func initial(state string) string {
 		return ""
 	}
 	return strings.ToUpper(state[:1])
+}
+
+// shortTask leaves out the path of the package, if a task has no name but its function's.
+func shortTask(task string) string {
+	host, _, ok := strings.Cut(task, "/")
+	if last := task[strings.LastIndexByte(task, '/')+1:]; ok && strings.Contains(host, ".") && strings.Contains(last, ".") && !strings.Contains(task, " ") {
+		return last
+	}
+	return task
 }

@@ -31,7 +31,9 @@ type State struct {
 	Sizing     executor.Sizing      `json:"sizing"`
 	Throttling *executor.Throttling `json:"throttling,omitempty"` // absent without a CPU quota
 	Runners    Runners              `json:"runners"`
-	Slots      []Slot               `json:"slots"` // at most 512
+	Slots      []Slot               `json:"slots"` // at most 512: of more, those whose tasks have been there for the longest
+
+	States map[string]int `json:"states"` // how many slots are in each state, also of those that are not in Slots
 
 	Groups []executor.GroupInfo `json:"groups"` // those that have tasks, the largest first; at most 100
 

@@ -22,11 +22,12 @@ func (o *observer) story(d *State) []string {
 	for i := from; i < to; i++ {
 		p := &d.History[i]
 		queued, waiting, p99 = max(queued, p.Queued), max(waiting, p.Waiting), max(p99, p.WaitP99)
-		rejected += p.Rejected * secondsBefore(d.History, i)
+		rejected += p.Rejected * secondsBefore(d, i)
 	}
 	text := fmt.Sprintf("Between %s and %s", d.History[from].Time.Format(time.TimeOnly), d.History[to-1].Time.Format(time.TimeOnly))
 	if task, share, slots := o.held(len(d.History), from, to); share > 0 {
-		text += fmt.Sprintf(" tasks named %s held %.1f of %s slots;", task, share, numberText(slots))
+		slots = max(slots, d.Stats.Slots) // some may have been lent
+		text += fmt.Sprintf(" tasks named %s held %.1f of %s %s;", task, share, numberText(slots), plural(slots, "slot"))
 	}
 	text += fmt.Sprintf(" up to %s %s queued", numberText(queued), were(uint64(max(0, queued)), "task"))
 	if waiting > 0 {
@@ -53,11 +54,15 @@ func (o *observer) story(d *State) []string {
 const maxSentences = 4
 
 // secondsBefore is how long the second of a point was.
-func secondsBefore(history []Point, i int) float64 {
-	if i == 0 {
-		return 1
+func secondsBefore(d *State, i int) float64 {
+	history := d.History
+	switch first := d.Window.Length - history[len(history)-1].Time.Sub(history[0].Time); {
+	case i > 0:
+		return history[i].Time.Sub(history[i-1].Time).Seconds()
+	case first > 0: // the first look came early
+		return first.Seconds()
 	}
-	return history[i].Time.Sub(history[i-1].Time).Seconds()
+	return 1
 }
 
 // piledUp returns the longest run of points at which more was queued than there are slots, submitters waited or were refused.

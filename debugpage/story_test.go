@@ -40,3 +40,45 @@ func TestPage_StoryOfTheLastMinute(t *testing.T) {
 	d.History = d.History[:2]
 	require.Empty(t, o.story(d))
 }
+
+// Of more slots than are shown, those are whose tasks have been there for the longest; rules and legends look at all.
+//
+// Mutants: the first ones are shown; advice is made of what is shown.
+func TestPage_OfManySlotsTheBusyOnesAreShown(t *testing.T) {
+	p := executor.Report{Lifecycle: "open", Time: time.Now()}
+	for i := range 2000 {
+		at := executor.SlotInfo{Slot: i, State: "idle"}
+		switch {
+		case i >= 1100:
+			at.State, at.Age = "running", time.Duration(i)*time.Millisecond
+		case i%2 == 1:
+			at.State = "searching"
+		}
+		p.Slots = append(p.Slots, at)
+	}
+	p.Slots[1100].In, p.Slots[1100].Age = "cgo", time.Second // the youngest of those that run
+	var o observer
+	o.start(&p)
+	for range 2 {
+		p.Time = p.Time.Add(time.Second)
+		require.Empty(t, o.look(&p).Advice)
+	}
+	p.Time = p.Time.Add(time.Second)
+	d := o.look(&p)
+	require.Len(t, d.Slots, maxSlots)
+	for i, at := range d.Slots {
+		require.Equal(t, 2000-maxSlots+i, at.Slot)
+	}
+	require.Equal(t, map[string]int{"running": 900, "idle": 550, "searching": 550}, d.States)
+	require.Len(t, d.Advice, 1)
+	require.Contains(t, d.Advice[0].Problem, "slot 1100 has been in a C call")
+}
+
+func TestPage_FunctionsWithoutThePathOfTheirPackage(t *testing.T) {
+	for task, want := range map[string]string{
+		"github.com/some/module/pkg.(*T).run.func1": "pkg.(*T).run.func1", "resize": "resize", "main.main.func1": "main.main.func1",
+		"GET /users/{id}": "GET /users/{id}", "example.com/users": "example.com/users", "a/b.c": "a/b.c", "": "",
+	} {
+		require.Equal(t, want, shortTask(task))
+	}
+}

@@ -2,6 +2,7 @@ package debugpage
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -76,6 +77,7 @@ func renderText(d *State) []byte {
 		_ = columns.Flush()
 	}
 	writeTextNamed(&b, v)
+	writeTextGroups(&b, v)
 	for _, at := range v.Stuck {
 		fmt.Fprintf(&b, "\n%s, %s for %s in %s\n%s", at.Where, printable(at.In), durationText(at.Age), printable(at.Task), indented(at.Stack))
 	}
@@ -143,6 +145,24 @@ func writeTextNamed(b *bytes.Buffer, v *section) {
 		fmt.Fprintf(b, "\nlast errors\n")
 		for _, err := range v.Errors {
 			fmt.Fprintf(columns, "  %s\t%s\t%s\n", agoText(v.Time.Sub(err.Time)), printable(err.Task), printable(cutOff(err.Text, maxLine)))
+		}
+		_ = columns.Flush()
+	}
+}
+
+func writeTextGroups(b *bytes.Buffer, v *section) {
+	columns := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	if len(v.Groups) > 0 {
+		fmt.Fprintf(columns, "\ngroups\taccepted\tlet run\tlimit\theld\tbacklog\tcallers waiting\tothers waiting\tstate\n")
+		for _, g := range v.Groups {
+			limit, state := numberText(g.Limit), "open"
+			if g.Limit < 0 {
+				limit = "none"
+			}
+			if g.Failed {
+				state = "failed"
+			}
+			fmt.Fprintf(columns, "  %s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%s\n", printable(cmp.Or(g.Name, "no name")), g.Active, g.Started, limit, g.Held, g.Backlog, g.Waiting, g.Others, state)
 		}
 		_ = columns.Flush()
 	}

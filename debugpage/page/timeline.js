@@ -7,10 +7,12 @@ const timeline = (() => {
 	const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 	const time = (t, ns) => new Date(Date.parse(t.data.from) + ns / 1e6).toTimeString().slice(0, 8);
 	const long = (ns) => ns >= second ? (ns / second).toFixed(ns < 10 * second ? 1 : 0) + " s" : ns >= 1e6 ? Math.round(ns / 1e6) + " ms" : Math.max(1, Math.round(ns / 1e3)) + " µs";
+	const short = (task) => /^[^\s/]+\.[^\s/]+\/\S+\.[^\s/]+$/.test(task) ? task.slice(task.lastIndexOf("/") + 1) : task; // a function, without the path of its package
 	const color = (task) => {
 		let hash = 2166136261; // FNV-1a
 		for (const c of task) hash = Math.imul(hash ^ c.codePointAt(0), 16777619) >>> 0;
-		return `hsl(${(hash >>> 8) % 360} 48% ${matchMedia("(prefers-color-scheme: dark)").matches ? 58 : 52}%)`;
+		const light = (matchMedia("(prefers-color-scheme: dark)").matches ? 58 : 52) + ((hash >>> 4) % 3 - 1) * 9; // hues alone are too near
+		return `hsl(${(hash >>> 8) % 360} 48% ${light}%)`;
 	};
 	const tell = (t, s) => {
 		if (!s) return "idle";
@@ -24,6 +26,7 @@ const timeline = (() => {
 	const draw = (t) => {
 		const data = t.data, canvas = t.canvas;
 		if (!data) return;
+		if (t.all) t.width = Math.min(whole, Math.max(10 * second, end(t))); // all there is, until somebody chooses
 		if (t.follow) t.left = end(t) - t.width;
 		const row = data.slots.length > 24 ? 12 : 22, top = 18;
 		const scale = devicePixelRatio || 1, width = canvas.clientWidth, height = top + row * Math.max(1, data.slots.length);
@@ -40,13 +43,14 @@ const timeline = (() => {
 		g.font = "10px system-ui, sans-serif";
 		g.textBaseline = "middle";
 		const ink = css("--ink"), soft = css("--soft"), line = css("--line");
-		for (let i = 0; i <= 6; i++) {
-			const at = t.left + t.width * i / 6;
+		const marks = width < 560 ? 3 : 6;
+		for (let i = 0; i <= marks; i++) {
+			const at = t.left + t.width * i / marks, ago = end(t) - at;
 			g.fillStyle = line;
 			g.fillRect(x(at), top, 1, height - top);
 			g.fillStyle = soft;
-			g.textAlign = i === 6 ? "right" : "left";
-			g.fillText(long(Math.max(0, end(t) - at)) + " ago", x(at), 8);
+			g.textAlign = i === marks ? "right" : "left";
+			g.fillText(ago < 1e3 ? "now" : (t.width < 30 * second && ago > second ? (ago / second).toFixed(1) + " s" : long(ago)) + " ago", x(at), 8);
 		}
 		g.textAlign = "left";
 		for (const [slot, y] of rows) {
@@ -83,7 +87,7 @@ const timeline = (() => {
 				g.rect(from, y, wide - 3, row);
 				g.clip();
 				g.fillStyle = idle ? ink : css("--paper");
-				g.fillText((idle ? s.state + " " : "") + s.task, from + 4, y + row / 2);
+				g.fillText((idle ? s.state + " " : "") + short(s.task), from + 4, y + row / 2);
 				g.restore();
 			}
 		}
@@ -156,6 +160,7 @@ const timeline = (() => {
 	};
 	const act = (t, what) => {
 		if (!t.data?.slots.length) return false;
+		t.all = what === "Home" || t.all && ["ArrowUp", "ArrowDown"].includes(what);
 		switch (what) {
 			case "ArrowLeft": pan(t, -0.1); break;
 			case "ArrowRight": pan(t, 0.1); break;
@@ -170,6 +175,7 @@ const timeline = (() => {
 		}
 		show(t);
 		say(t);
+		keep(t);
 		return true;
 	};
 
@@ -186,12 +192,33 @@ const timeline = (() => {
 						t.chosen = { ...t.chosen, start: t.chosen.start - by, end: t.chosen.end - by };
 					}
 					t.data = data;
+					goTo(t);
 					t.row = Math.min(t.row, data.slots.length - 1);
 					show(t);
 				}
 			} catch { /* the page says that it is lost */ }
 		}
 		t.timer = setTimeout(load, 1000, t);
+	};
+
+	// keep puts into the address what is looked at: the times of both ends in ms, or nothing but that the timeline is open.
+	const keep = (t) => {
+		const begin = t.data && Date.parse(t.data.from), at = (ns) => Math.round(begin + ns / 1e6);
+		place.set("timeline " + t.name, !t.box.open ? null : t.follow || !t.data ? "now" : at(t.left) + "-" + at(t.left + t.width));
+	};
+	// goTo goes to what the address says. It may be over.
+	const goTo = (t) => {
+		const [from, to] = (t.want ?? "").split("-").map((ms) => (Number(ms) - Date.parse(t.data.from)) * 1e6);
+		t.want = null;
+		if (!(to > from)) return;
+		if (end(t) - to > whole) {
+			t.say.textContent = "What the address points to is more than a minute ago, and forgotten.";
+			return;
+		}
+		t.all = false;
+		t.left = from;
+		t.width = Math.min(whole, to - from);
+		t.follow = false;
 	};
 
 	// perfetto hands the trace to ui.perfetto.dev, in this browser: nothing is sent to a server.
@@ -210,7 +237,7 @@ const timeline = (() => {
 	const begin = (box, running) => {
 		const find = (name) => box.querySelector("." + name);
 		const name = box.closest("section").dataset.executor;
-		const t = { box, name, running, url: "?executor=" + encodeURIComponent(name) + "&format=", canvas: find("lines"), legend: find("tasks"), note: find("note"), say: find("say"), body: find("spans").tBodies[0], row: 0, left: 0, width: whole, follow: true, chosen: null, data: null };
+		const t = { box, name, running, url: "?executor=" + encodeURIComponent(name) + "&format=", canvas: find("lines"), legend: find("tasks"), note: find("note"), say: find("say"), body: find("spans").tBodies[0], row: 0, left: 0, width: whole, follow: true, all: true, chosen: null, data: null, want: null };
 		of.set(box, t);
 		t.canvas.addEventListener("keydown", (e) => { if (act(t, e.key)) e.preventDefault(); });
 		box.addEventListener("click", (e) => {
@@ -221,15 +248,18 @@ const timeline = (() => {
 		t.canvas.addEventListener("wheel", (e) => {
 			if (!e.ctrlKey && !e.shiftKey) return; // the page scrolls
 			e.preventDefault();
+			t.all = false;
 			if (e.ctrlKey) zoom(t, e.deltaY > 0 ? 1.25 : 0.8, e.offsetX / t.canvas.clientWidth);
 			else pan(t, (e.deltaY || e.deltaX) / 1000);
 			show(t);
+			keep(t);
 		}, { passive: false });
 		let drag = null;
 		t.canvas.addEventListener("pointerdown", (e) => { drag = { x: e.clientX, moved: false }; t.canvas.setPointerCapture(e.pointerId); });
 		t.canvas.addEventListener("pointermove", (e) => {
 			if (!drag || !t.data) return;
 			if (Math.abs(e.clientX - drag.x) > 3) drag.moved = true;
+			t.all = false;
 			pan(t, (drag.x - e.clientX) / t.canvas.clientWidth);
 			drag.x = e.clientX;
 			draw(t);
@@ -242,6 +272,7 @@ const timeline = (() => {
 				show(t);
 				say(t);
 			}
+			if (drag) keep(t);
 			drag = null;
 		});
 		addEventListener("resize", () => draw(t));
@@ -257,7 +288,15 @@ const timeline = (() => {
 				const t = of.get(box) ?? begin(box, running);
 				clearTimeout(t.timer);
 				if (box.open) load(t);
+				if (!t.want) keep(t);
 			}, true);
+			for (const box of document.querySelectorAll("details.timeline")) {
+				const want = place.get("timeline " + box.closest("section").dataset.executor);
+				if (want === null) continue;
+				const t = of.get(box) ?? begin(box, running);
+				t.want = want;
+				box.open = true; // and its event loads it
+			}
 		},
 	};
 })();
