@@ -180,6 +180,30 @@ func TestThePageIsAwayForAWhile(t *testing.T) {
 	require.NoError(t, err)
 	m.put(gone.look(t.Context(), ""))
 	require.ErrorContains(t, m.err, "refused")
-	require.Contains(t, m.status(), "refused")
+	require.Contains(t, m.head()[0].text, "refused; what follows is as of ")
+	require.Contains(t, m.head()[1].text, "3 executors")
+	never := new(model)
+	require.Equal(t, "asking ...", never.head()[0].text)
+	never.put(gone.look(t.Context(), ""))
+	require.Contains(t, never.head()[0].text, "refused")
 	require.Len(t, m.shown().rows, 3, "what was seen last stays")
+}
+
+// Mutants: a line is cut off; a wide rune is half in.
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		width int
+		want  []string
+	}{
+		{"", 10, []string{""}},
+		{"short", 10, []string{"short"}},
+		{"the task resize has computed", 12, []string{"the task", "resize has", "computed"}},
+		{"0123456789abcdef", 7, []string{"0123456", "789abcd", "ef"}},
+		{"漢字漢字", 5, []string{"漢字", "漢字"}},
+		{"漢字", 1, []string{"漢", "字"}},
+		{"abc", 0, []string{"a", "b", "c"}},
+	} {
+		require.Equal(t, c.want, wrap(c.text, c.width), c.text)
+	}
 }

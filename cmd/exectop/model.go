@@ -91,7 +91,39 @@ func (m *model) tables() []table {
 			errs.rows = append(errs.rows, []cell{duration(m.look.at.Sub(err.Time).Truncate(time.Second)), word(n.Name), word(err.Text)})
 		}
 	}
-	return []table{slots, tasks, errs, m.bulkheads()}
+	all := []table{slots, tasks, errs}
+	if len(s.Stats.Lanes) > 0 {
+		all = append(all, lanesOf(s))
+	}
+	if len(s.Groups) > 0 {
+		all = append(all, groupsOf(s))
+	}
+	return append(all, m.bulkheads())
+}
+
+func lanesOf(s *state) table {
+	t := table{title: "lanes", columns: []string{"lane", "running", "reserved", "queued", "limit", "oldest", "waiting", "taken", "rejected", "shed"}}
+	for _, l := range s.Stats.Lanes {
+		t.rows = append(t.rows, []cell{word(cmp.Or(l.Name, "default")), count(l.Running), count(l.Share), bad(count(l.Queued), l.Queued >= l.QueueLimit), count(l.QueueLimit),
+			duration(l.OldestAge), bad(count(l.Waiting), l.Waiting > 0), count(l.Taken), count(l.Rejected), count(l.Shed)})
+	}
+	return t
+}
+
+func groupsOf(s *state) table {
+	t := table{title: "groups", columns: []string{"tasks named", "accepted", "let run", "limit", "held", "backlog", "callers waiting", "others waiting", "state"}}
+	for _, g := range s.Groups {
+		limit, is := word("none"), word("open")
+		if g.Limit >= 0 {
+			limit = count(g.Limit)
+		}
+		if g.Failed {
+			is = bad(word("failed"), true)
+		}
+		t.rows = append(t.rows, []cell{word(cmp.Or(g.Name, "no name")), count(g.Active), count(g.Started), limit, count(g.Held), count(g.Backlog),
+			bad(count(g.Waiting), g.Waiting > 0), count(g.Others), is})
+	}
+	return t
 }
 
 func (m *model) overview() table {
@@ -160,6 +192,20 @@ func (m *model) reverse() {
 
 // head is what stands above the table.
 func (m *model) head() []cell {
+	if m.err != nil {
+		text := "! " + m.err.Error()
+		if !m.look.at.IsZero() {
+			text += "; what follows is as of " + m.look.at.Format(time.TimeOnly)
+		}
+		return append([]cell{bad(word(text), true)}, m.summary()...)
+	}
+	if m.look.at.IsZero() {
+		return []cell{word("asking ...")}
+	}
+	return m.summary()
+}
+
+func (m *model) summary() []cell {
 	if m.look.one == nil {
 		return []cell{word(fmt.Sprintf("%d executors", len(m.look.all.Executors)))}
 	}

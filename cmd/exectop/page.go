@@ -41,9 +41,11 @@ type state struct {
 		Slots, Lent, Running, Queued, QueueLimit, Waiting, Blocked, Spares int
 		OldestAge                                                          time.Duration
 		Submitted, Completed, Failed, Panicked, Canceled, Rejected         uint64
+		Lanes                                                              []lane
 	}
 	Sizing  struct{ Reason string }
 	Slots   []slot
+	Groups  []group
 	Wait    times
 	Run     times
 	Named   []named
@@ -58,6 +60,19 @@ type slot struct {
 	Age             time.Duration
 	Queued          int
 	Lent            bool
+}
+
+type lane struct {
+	Name                                        string
+	Running, Share, Queued, QueueLimit, Waiting int
+	OldestAge                                   time.Duration
+	Taken, Rejected, Shed                       uint64
+}
+
+type group struct {
+	Name                                                   string
+	Active, Started, Limit, Held, Backlog, Waiting, Others int
+	Failed                                                 bool
 }
 
 type times struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -169,9 +170,12 @@ func draw(screen tcell.Screen, m *model) {
 		if line.bad {
 			style = red
 		}
-		put(screen, 0, y, width, line.text, style)
-		if y++; y > height/2 { // the table has the other half
-			break
+		for _, text := range wrap(line.text, width) {
+			if y >= max(1, (height-3)/2) { // the table has the other half
+				break
+			}
+			put(screen, 0, y, width, text, style)
+			y++
 		}
 	}
 	t := m.shown()
@@ -219,10 +223,28 @@ func (m *model) status() string {
 	if m.typing || m.filter != "" {
 		text += ", filter: " + printable(m.filter)
 	}
-	if m.err != nil {
-		text += ", " + printable(m.err.Error())
-	}
 	return text
+}
+
+// wrap breaks a line between words, where it is too wide.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, at := "", 0
+	rest, segment, boundaries, state := text, "", 0, -1
+	for rest != "" {
+		segment, rest, boundaries, state = uniseg.StepString(rest, state)
+		if wide := boundaries >> uniseg.ShiftWidth; at+wide > width && line != "" {
+			head, tail := line, ""
+			if space := strings.LastIndexByte(strings.TrimRight(line, " "), ' '); space > len(line)/2 {
+				head, tail = line[:space], line[space+1:]
+			}
+			lines = append(lines, head)
+			line, at = tail, uniseg.StringWidth(tail)
+		}
+		line += segment
+		at += boundaries >> uniseg.ShiftWidth
+	}
+	return append(lines, line)
 }
 
 func widthsOf(t *table) []int {
