@@ -8,12 +8,14 @@ const timeline = (() => {
 	const time = (t, ns) => new Date(Date.parse(t.data.from) + ns / 1e6).toTimeString().slice(0, 8);
 	const long = (ns) => ns >= second ? (ns / second).toFixed(ns < 10 * second ? 1 : 0) + " s" : ns >= 1e6 ? Math.round(ns / 1e6) + " ms" : Math.max(1, Math.round(ns / 1e3)) + " µs";
 	const short = (task) => /^[^\s/]+\.[^\s/]+\/\S+\.[^\s/]+$/.test(task) ? task.slice(task.lastIndexOf("/") + 1) : task; // a function, without the path of its package
-	const color = (task) => {
+	// paint is what a task is drawn with: its colour, and one for text on it.
+	const paint = (task) => {
 		let hash = 2166136261; // FNV-1a
 		for (const c of task) hash = Math.imul(hash ^ c.codePointAt(0), 16777619) >>> 0;
 		const light = (matchMedia("(prefers-color-scheme: dark)").matches ? 58 : 52) + ((hash >>> 4) % 3 - 1) * 9; // hues alone are too near
-		return `hsl(${(hash >>> 8) % 360} 48% ${light}%)`;
+		return { back: `hsl(${(hash >>> 8) % 360} 48% ${light}%)`, text: light > 50 ? "#111" : "#fff" };
 	};
+	const color = (task) => paint(task).back;
 	const tell = (t, s) => {
 		if (!s) return "idle";
 		let text = `${s.task || "a task without a name"}, ${s.many ? "short tasks, " : ""}${s.state} for ${long(s.end - s.start)} from ${time(t, s.start)}`;
@@ -86,7 +88,7 @@ const timeline = (() => {
 				g.beginPath();
 				g.rect(from, y, wide - 3, row);
 				g.clip();
-				g.fillStyle = idle ? ink : css("--paper");
+				g.fillStyle = idle ? ink : paint(s.task).text;
 				g.fillText((idle ? s.state + " " : "") + short(s.task), from + 4, y + row / 2);
 				g.restore();
 			}
