@@ -201,6 +201,7 @@ func windowOf(first, now *counted) Window {
 	return Window{
 		Length:        now.at.Sub(first.at),
 		Submitted:     since(now.stats.Submitted, first.stats.Submitted),
+		Ended:         since(ended(&now.stats), ended(&first.stats)),
 		Rejected:      since(now.stats.Rejected, first.stats.Rejected),
 		RejectedFull:  since(now.stats.RejectedFull, first.stats.RejectedFull),
 		Uncompensated: since(now.stats.Uncompensated, first.stats.Uncompensated),

@@ -80,9 +80,6 @@ func groupText(g *executor.GroupInfo) string {
 	return "The group of tasks named " + g.Name
 }
 
-// loanTicks is how many ticks a loan comes late, at least.
-const loanTicks = 2
-
 // adviseLoans is about tasks that wait for each other a moment at a time.
 func adviseLoans(d *State) *Advice {
 	w := &d.Window
@@ -90,7 +87,7 @@ func adviseLoans(d *State) *Advice {
 	for i := range d.History {
 		seen += min(1, int(d.History[i].Returned))
 	}
-	if w.Returned < enough || !often(w.Returned*loanTicks, uint64(w.Length/stallTick)) || seen < lasting {
+	if w.Returned < enough || !often(w.Returned, w.Ended) || seen < lasting {
 		return nil
 	}
 	return &Advice{

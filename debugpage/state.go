@@ -118,6 +118,7 @@ type Times struct {
 type Window struct {
 	Length        time.Duration `json:"length"`
 	Submitted     uint64        `json:"submitted"` // tasks accepted
+	Ended         uint64        `json:"ended"`     // tasks that ended, however
 	Rejected      uint64        `json:"rejected"`
 	RejectedFull  uint64        `json:"rejectedFull"`  // those of Rejected that found the queue full
 	Uncompensated uint64        `json:"uncompensated"` // times a blocked task kept its slot for want of a spare
