@@ -223,6 +223,7 @@ func advised(t *testing.T, e *executor.Executor, kind string) debugpage.Advice {
 	openStream(t, url) // so that the page goes on looking
 	var found debugpage.Advice
 	eventually(t, "advice of the kind "+kind, func() bool {
+		time.Sleep(20 * time.Millisecond) // the stall detection lends nothing while the test keeps the processors busy
 		for _, a := range report(t, url).Advice {
 			if a.Kind == kind {
 				found = a
