@@ -1,6 +1,9 @@
 package executor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // offer is the fast path of a submitter from outside: it accepts the task if nothing is in the way.
 func (q *injector) offer(en entry) bool {
@@ -197,4 +200,25 @@ func wakeAll(w *waiter) {
 		close(w.ready)
 		w = next
 	}
+}
+
+// markAge notes the time, for the age of the oldest entry: the keeper does so at each tick while tasks wait. first
+// says that they did not wait until now. The injector's lock is held.
+func (q *injector) markAge(now time.Duration, first bool) {
+	q.ages.Mark(q.queue.pushed, q.queue.len, now, first)
+	if q.lanes != nil {
+		q.lanes.markAge(now, first)
+	}
+}
+
+// oldest returns the age of the oldest entry. The injector's lock is held.
+func (q *injector) oldest(now time.Duration) time.Duration {
+	age := q.ages.Oldest(q.queue.pushed, q.queue.len, now)
+	if q.returned.len > 0 {
+		age = max(age, now-q.returns)
+	}
+	if q.lanes != nil {
+		age = max(age, q.lanes.oldest(now))
+	}
+	return age
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 	"weak"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"golang.org/x/sync/semaphore"
 
@@ -252,24 +251,6 @@ func (h *holders) note(r *runner, b *Bulkhead) (forget func()) {
 
 // String returns the name.
 func (b *Bulkhead) String() string { return b.name }
-
-func (b *instruments) observeBulkheads(o metric.Observer) {
-	byName := make(map[string]BulkheadStats)
-	for _, s := range Bulkheads() {
-		sum := byName[s.Name]
-		byName[s.Name] = BulkheadStats{s.Name, sum.Limit + s.Limit, sum.Inside + s.Inside, sum.Waiting + s.Waiting, max(sum.LongestWait, s.LongestWait)}
-	}
-	for _, s := range byName {
-		name := attribute.String("executor.bulkhead.name", s.Name)
-		state := func(is string) metric.ObserveOption {
-			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
-		}
-		b.int(o, bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
-		b.int(o, bulkheadCalls, int64(s.Inside), state("inside"))
-		b.int(o, bulkheadCalls, int64(s.Waiting), state("waiting"))
-		b.float(o, bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
-	}
-}
 
 // NewAdaptiveBulkhead returns a Bulkhead whose limit follows what the other side can do, between min and max: it grows
 // while calls are as fast as when few of them are in progress, and shrinks when they become slower, which means that they

@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"cmp"
 	"context"
 	"runtime"
 	"strings"
@@ -345,30 +344,6 @@ func (r *runner) vacate() {
 	}
 	if e.hasWork() { // always look again (P2)
 		e.notify()
-	}
-}
-
-// guest wraps the function of a Do. A panic must pass through with its own stack, so nothing is recovered.
-func (p *probe) guest(fn func(context.Context) error) func(context.Context) error {
-	if p.explored != nil {
-		return func(ctx context.Context) (err error) {
-			return cmp.Or(p.inTurn(ctx, true, func(ctx context.Context) { err = fn(ctx) }), err)
-		}
-	}
-	return func(ctx context.Context) (err error) {
-		returned := false
-		ctx = p.start(ctx)
-		defer func() {
-			switch {
-			case returned || !unwinding("runtime.gopanic"):
-				p.end(ctx, &returned, &err)
-			default:
-				p.endPanicking(ctx)
-			}
-		}()
-		err = fn(ctx)
-		returned = true
-		return err
 	}
 }
 

@@ -398,12 +398,3 @@ func (f *Future[T]) settle(r *runner, fr frame) {
 	f.fn = nil
 	f.finish()
 }
-
-// abnormal counts a task that did not return, given what recover said, and returns its error.
-func (r *runner) abnormal(recovered any) error {
-	r.count.panicked.inc()
-	if recovered == nil {
-		return ErrGoexit
-	}
-	return r.panicked(recovered)
-}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/lane"
 )
 
@@ -158,6 +159,17 @@ type tenantName string
 type unknownLane struct {
 	e    *Executor
 	name string
+}
+
+// checkLane returns why tasks with this parent can not be submitted, or nil.
+func (e *Executor) checkLane(parent context.Context) error {
+	if e.inject.lanes != nil {
+		return e.inject.lanes.check(parent)
+	}
+	if name := laneOf(parent, e); name != "" {
+		return &unknownLane{e, name}
+	}
+	return nil
 }
 
 func (u *unknownLane) Error() string {
@@ -416,3 +428,30 @@ func (h *hold) count(n int) (ready bool) {
 func (h *hold) drop(*Executor, error) bool { return false }
 func (h *hold) dead() bool                 { return false }
 func (h *hold) left(*runner)               {}
+
+// admitByRule is admit for a task from outside, where lanes or WithQueueDelay may have a say.
+func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waiter, error) {
+	q := &e.inject
+	if q.lanes != nil {
+		return q.lanes.admit(ctx, en, wait)
+	}
+	if err := e.checkLane(en.of.parent); err != nil {
+		return nil, err
+	}
+	if !en.alone() && e.handOverNoting(q.delay, en) {
+		return nil, nil
+	}
+	q.mu.Lock()
+	err := q.refusal(false)
+	if err == nil && e.overloaded(q.delay, &q.queue, en) {
+		err = ErrOverloaded
+	}
+	if err == nil && q.accept(en) {
+		q.unlock()
+		chaos.At(chaos.P1Published)
+		e.notify()
+		return nil, nil
+	}
+	q.unlock()
+	return e.admitLate(nil, ctx, en, wait, err)
+}

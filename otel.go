@@ -250,3 +250,21 @@ func (c *throttleCount) add(now Throttling, ok bool) (Throttling, bool) {
 }
 
 func errorType(v string) attribute.KeyValue { return text("error.type", v) }
+
+func (b *instruments) observeBulkheads(o metric.Observer) {
+	byName := make(map[string]BulkheadStats)
+	for _, s := range Bulkheads() {
+		sum := byName[s.Name]
+		byName[s.Name] = BulkheadStats{s.Name, sum.Limit + s.Limit, sum.Inside + s.Inside, sum.Waiting + s.Waiting, max(sum.LongestWait, s.LongestWait)}
+	}
+	for _, s := range byName {
+		name := attribute.String("executor.bulkhead.name", s.Name)
+		state := func(is string) metric.ObserveOption {
+			return metric.WithAttributes(name, attribute.String("executor.bulkhead.state", is))
+		}
+		b.int(o, bulkheadLimit, int64(s.Limit), metric.WithAttributes(name))
+		b.int(o, bulkheadCalls, int64(s.Inside), state("inside"))
+		b.int(o, bulkheadCalls, int64(s.Waiting), state("waiting"))
+		b.float(o, bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
+	}
+}

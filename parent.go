@@ -2,9 +2,7 @@ package executor
 
 import (
 	"context"
-	"runtime/pprof"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -353,58 +351,4 @@ func nameOf(parent context.Context) string {
 	}
 	name, _ := parent.Value(taskNameKey{}).(string)
 	return name
-}
-
-// taskName is the name of tasks, with the labels of a runner that runs one.
-type taskName struct {
-	name    string
-	labels  context.Context
-	figures *taskFigures
-}
-
-// maxTaskNames bounds how many names an executor remembers. More cost an allocation each time.
-const maxTaskNames = 1000
-
-// taskNames are the names that an executor has met.
-type taskNames struct {
-	known sync.Map // string to *taskName
-	len   atomic.Int32
-}
-
-// taskNameOf returns the name of tasks with this parent, or nil.
-func (e *Executor) taskNameOf(parent context.Context) *taskName {
-	name := nameOf(parent)
-	if name == "" {
-		return nil
-	}
-	if n, ok := e.taskNames.known.Load(name); ok {
-		return n.(*taskName)
-	}
-	n := &taskName{name, pprof.WithLabels(e.labels, pprof.Labels("task", name)), e.figures.of(name)}
-	if e.taskNames.len.Load() >= maxTaskNames {
-		return n
-	}
-	kept, known := e.taskNames.known.LoadOrStore(name, n)
-	if !known {
-		e.taskNames.len.Add(1)
-	}
-	return kept.(*taskName)
-}
-
-// rename makes n the name of what runs on r, and sets the profiler labels.
-func (r *runner) rename(n *taskName) {
-	r.name.Store(n)
-	if r.guest {
-		return // its labels are the caller's
-	}
-	labels := r.e.labels
-	if n != nil {
-		labels = n.labels
-	}
-	pprof.SetGoroutineLabels(labels)
-}
-
-// labelsOf returns the context that carries the profiler labels of an executor's runners.
-func labelsOf(name string) context.Context {
-	return pprof.WithLabels(context.Background(), pprof.Labels("executor", name))
 }

@@ -247,6 +247,30 @@ func (p *probe) failing(fn func(context.Context) error) func(context.Context) er
 	}
 }
 
+// guest wraps the function of a Do. A panic must pass through with its own stack, so nothing is recovered.
+func (p *probe) guest(fn func(context.Context) error) func(context.Context) error {
+	if p.explored != nil {
+		return func(ctx context.Context) (err error) {
+			return cmp.Or(p.inTurn(ctx, true, func(ctx context.Context) { err = fn(ctx) }), err)
+		}
+	}
+	return func(ctx context.Context) (err error) {
+		returned := false
+		ctx = p.start(ctx)
+		defer func() {
+			switch {
+			case returned || !unwinding("runtime.gopanic"):
+				p.end(ctx, &returned, &err)
+			default:
+				p.endPanicking(ctx)
+			}
+		}()
+		err = fn(ctx)
+		returned = true
+		return err
+	}
+}
+
 func probeResult[T any](p *probe, fn func(context.Context) (T, error)) func(context.Context) (T, error) {
 	if p == nil {
 		return fn

@@ -368,3 +368,12 @@ func (r *runner) popFrame(f frame) {
 		r.rename(f.name)
 	}
 }
+
+// abnormal counts a task that did not return, given what recover said, and returns its error.
+func (r *runner) abnormal(recovered any) error {
+	r.count.panicked.inc()
+	if recovered == nil {
+		return ErrGoexit
+	}
+	return r.panicked(recovered)
+}

@@ -35,29 +35,6 @@ func (e *Executor) Sizing() Sizing {
 	return e.sizer.now.Load().Sizing
 }
 
-// Throttling says how often the kernel has stopped a cgroup because its quota
-// was spent. The numbers count from the making of the group.
-type Throttling struct {
-	Periods   uint64        `json:"periods"`   // in which the group wanted to run
-	Throttled uint64        `json:"throttled"` // of these, in which it was stopped
-	Time      time.Duration `json:"time"`      // it was stopped, added up over the CPUs
-}
-
-// Throttling asks the kernel how often it has stopped this process because the CPU quota was spent. The
-// numbers are those of the cgroup that sets the quota, since that was made; they include every process
-// in it. ok is false where there is no quota, or no way to know, and after the end. It takes a few
-// microseconds, and works with a fixed number of slots too.
-func (e *Executor) Throttling() (t Throttling, ok bool) {
-	if e.missing() != nil {
-		return Throttling{}, false
-	}
-	if e.over() {
-		return Throttling{}, false
-	}
-	now, ok := e.sizer.reader.Throttling()
-	return Throttling(now), ok
-}
-
 // slotsFor turns a quota into a number of slots. It rounds down unless round
 // says otherwise: slots above the quota do not add work done, they only spend
 // the quota early in each period and stall every goroutine until the next one.

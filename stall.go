@@ -2,7 +2,6 @@ package executor
 
 import (
 	"math"
-	"runtime/metrics"
 	"slices"
 	"time"
 
@@ -54,31 +53,6 @@ type loan struct {
 //go:noinline
 func (l *loan) over() bool { // rare: not inlined, so that slot.leaves is
 	return l.lender.count.progress() != l.seen || l.lender.word.Load()/oneEpoch != l.epoch
-}
-
-// goroutineStates is how many goroutines of the process run, could run, and are in C or in system calls.
-type goroutineStates struct{ running, runnable, procs, calls, threads int }
-
-// readStates reads the states from the runtime. It takes about 200 ns.
-func readStates(samples []metrics.Sample) goroutineStates {
-	metrics.Read(samples)
-	value := func(i int) int {
-		if samples[i].Value.Kind() != metrics.KindUint64 {
-			return 0
-		}
-		return int(samples[i].Value.Uint64())
-	}
-	return goroutineStates{value(0), value(1), value(2), value(3), value(4)}
-}
-
-func stateSamples() []metrics.Sample {
-	return []metrics.Sample{
-		{Name: "/sched/goroutines/running:goroutines"},
-		{Name: "/sched/goroutines/runnable:goroutines"},
-		{Name: "/sched/gomaxprocs:threads"},
-		{Name: "/sched/goroutines/not-in-go:goroutines"},
-		{Name: "/sched/threads/total:threads"},
-	}
 }
 
 // sight is what one tick of the monitor sees. decide is a function of it and of the ticks before, so that

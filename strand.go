@@ -1,7 +1,6 @@
 package executor
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,25 +82,6 @@ func (h *strandHome) init(e *Executor, room *room) {
 }
 
 func (s *strand) init(h *strandHome, j job) { s.home, s.job, s.drain, s.onStack.of = h, j, true, s }
-
-// orderedBare returns the entry of a bare task that is submitted with ctx, and the calling goroutine's runner, if
-// ctx names it and it is one of e.
-func (e *Executor) orderedBare(ctx context.Context, fn func(context.Context)) (*runner, entry) {
-	if tc, ok := ctx.(*taskContext); ok && tc.r.e == e && tc.r.isCurrent() {
-		return tc.r, e.probeFor(ctx, tc.parent, tc.r, tc.traced(), true).entry(fn, &tc.origin)
-	}
-	parent := e.parentOf(ctx)
-	r := e.runnerOf(ctx)
-	e.meetContext(r, parent)
-	o := e.inject.originOf(parent)
-	return r, e.probeFor(ctx, o.parent, r, o.traced, true).entry(fn, o)
-}
-
-// newOrdered makes the future of a task on a strand.
-func newOrdered[T any](ctx context.Context, e *Executor, fn func(context.Context) (T, error)) (*runner, *Future[T]) {
-	r := e.runnerOf(ctx)
-	return r, newFuture(r, e, ctx, fn)
-}
 
 // enter takes a place and counts a task as accepted, if it need not wait and is not refused.
 func (h *strandHome) enter(own bool) bool {

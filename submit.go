@@ -165,44 +165,6 @@ func (e *Executor) admit(r *runner, ctx context.Context, en entry, wait bool) (*
 	return e.admitLate(r, ctx, en, wait, err)
 }
 
-// admitByRule is admit for a task from outside, where lanes or WithQueueDelay may have a say.
-func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waiter, error) {
-	q := &e.inject
-	if q.lanes != nil {
-		return q.lanes.admit(ctx, en, wait)
-	}
-	if err := e.checkLane(en.of.parent); err != nil {
-		return nil, err
-	}
-	if !en.alone() && e.handOverNoting(q.delay, en) {
-		return nil, nil
-	}
-	q.mu.Lock()
-	err := q.refusal(false)
-	if err == nil && e.overloaded(q.delay, &q.queue, en) {
-		err = ErrOverloaded
-	}
-	if err == nil && q.accept(en) {
-		q.unlock()
-		chaos.At(chaos.P1Published)
-		e.notify()
-		return nil, nil
-	}
-	q.unlock()
-	return e.admitLate(nil, ctx, en, wait, err)
-}
-
-// checkLane returns why tasks with this parent can not be submitted, or nil.
-func (e *Executor) checkLane(parent context.Context) error {
-	if e.inject.lanes != nil {
-		return e.inject.lanes.check(parent)
-	}
-	if name := laneOf(parent, e); name != "" {
-		return &unknownLane{e, name}
-	}
-	return nil
-}
-
 // admitLate is admit for a task that is refused, with err, or about to wait: now it matters whose goroutine this is,
 // whatever ctx says.
 func (e *Executor) admitLate(r *runner, ctx context.Context, en entry, wait bool, err error) (*waiter, error) {

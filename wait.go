@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"runtime/pprof"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -168,55 +167,6 @@ func (r *runner) trim() int {
 		r.e.inject.dead.Add(int64(-n))
 	}
 	return n
-}
-
-// stuckWaits lists what parked tasks wait for, one entry for each such task. A task parks because others run what
-// it waits for. When the last spare is gone and every slot is held by a waiting task, nobody does, and the parked
-// ones have to run it themselves (W1).
-type stuckWaits struct {
-	mu    sync.Mutex
-	waits []stuckWait
-}
-
-// stuckWait is a Group, or a stream.
-type stuckWait interface{ wakeStuck() }
-
-func (l *stuckWaits) add(w stuckWait) {
-	l.mu.Lock()
-	l.waits = append(l.waits, w)
-	l.mu.Unlock()
-}
-
-func (l *stuckWaits) remove(w stuckWait) {
-	l.mu.Lock()
-	i, last := slices.Index(l.waits, w), len(l.waits)-1
-	l.waits[i], l.waits[last] = l.waits[last], nil
-	l.waits = l.waits[:last]
-	l.mu.Unlock()
-}
-
-// nobodyRuns reports whether the holder of every slot blocks or waits.
-func (e *Executor) nobodyRuns() bool {
-	if e.word.Load()&(searchingMask|freeMask) != 0 {
-		return false
-	}
-	slots := *e.slots.Load()
-	for i := range slots {
-		if !slots[i].Load().blocked() {
-			return false
-		}
-	}
-	return true
-}
-
-// wake wakes those who wait for a task that is queued. Caller holds no lock.
-func (l *stuckWaits) wake() {
-	l.mu.Lock()
-	waits := slices.Clone(l.waits)
-	l.mu.Unlock()
-	for _, w := range waits {
-		w.wakeStuck()
-	}
 }
 
 // Waits ready-made: for a channel, a sync.WaitGroup, a lock. Each tries first, where it can, and lends the task's slot only
