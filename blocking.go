@@ -52,7 +52,7 @@ const (
 //
 // The slot goes to a spare runner when work is queued, at once or when the next task arrives;
 // WithMaxSpares bounds the spares. When none is left, fn runs all the same and keeps the slot, which
-// Stats counts as Uncompensated. A call that lends nothing costs about 10 ns. Nested calls, and calls
+// Stats counts as Uncompensated. A call that lends nothing costs about 15 ns. Nested calls, and calls
 // outside of a task, just run fn. The task is recognised by its goroutine, so any ctx will do; the
 // task's own is the fastest.
 func Blocking(ctx context.Context, fn func()) {

@@ -85,7 +85,7 @@ var (
 // it. The child belongs to the task: it is never dropped, and sees its ctx done when the task's is.
 // Where it can not be queued (outside of a task, inside Blocking, deque full, executor closed) Fork runs
 // it before it returns. A child that is never joined runs all the same; its panic is then counted and
-// logged. Cost: about 20 ns, and no allocation but the closure.
+// logged. Cost, with its Join: about 40 ns, and no allocation but the closure.
 func Fork[T any](ctx context.Context, fn func(context.Context) T) Forked[T] {
 	if ctx == nil {
 		panic(errNilContext)
