@@ -68,18 +68,18 @@ func run(ctx context.Context, out io.Writer) error {
 			return errors.Join(err, e.Close())
 		}
 	}
-	report(ctx, out, e, &done)
-	return e.Close()
+	return errors.Join(report(ctx, out, e, &done), e.Close())
 }
 
-func report(ctx context.Context, out io.Writer, e *executor.Executor, done *atomic.Int64) {
+// report prints until ctx is done, or nobody takes what it prints.
+func report(ctx context.Context, out io.Writer, e *executor.Executor, done *atomic.Int64) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	tasks, kernel := done.Load(), throttling(e)
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-second.C:
 		}
 		size, t, k := e.Sizing(), done.Load(), throttling(e)
@@ -91,7 +91,9 @@ func report(ctx context.Context, out io.Writer, e *executor.Executor, done *atom
 		if k.Periods > kernel.Periods { // not where there is no quota, nor when another group sets it since
 			line += fmt.Sprintf("   throttled in %d of %d periods", k.Throttled-kernel.Throttled, k.Periods-kernel.Periods)
 		}
-		fmt.Fprintln(out, line)
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
 		tasks, kernel = t, k
 	}
 }
