@@ -1,8 +1,11 @@
 package executor
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/chaos"
 )
 
 // offer is the fast path of a submitter from outside: it accepts the task if nothing is in the way.
@@ -221,4 +224,42 @@ func (q *injector) oldest(now time.Duration) time.Duration {
 		age = max(age, q.lanes.oldest(now))
 	}
 	return age
+}
+
+// checkLane returns why tasks with this parent can not be submitted, or nil.
+func (e *Executor) checkLane(parent context.Context) error {
+	if e.inject.lanes != nil {
+		return e.inject.lanes.check(parent)
+	}
+	if name := laneOf(parent, e); name != "" {
+		return &unknownLane{e, name}
+	}
+	return nil
+}
+
+// admitByRule is admit for a task from outside, where lanes or WithQueueDelay may have a say.
+func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waiter, error) {
+	q := &e.inject
+	if q.lanes != nil {
+		return q.lanes.admit(ctx, en, wait)
+	}
+	if err := e.checkLane(en.of.parent); err != nil {
+		return nil, err
+	}
+	if !en.alone() && e.handOverNoting(q.delay, en) {
+		return nil, nil
+	}
+	q.mu.Lock()
+	err := q.refusal(false)
+	if err == nil && e.overloaded(q.delay, &q.queue, en) {
+		err = ErrOverloaded
+	}
+	if err == nil && q.accept(en) {
+		q.unlock()
+		chaos.At(chaos.P1Published)
+		e.notify()
+		return nil, nil
+	}
+	q.unlock()
+	return e.admitLate(nil, ctx, en, wait, err)
 }

@@ -230,7 +230,7 @@ func public(fn *ast.FuncDecl) bool {
 }
 
 func TestDocs_TheMetricsAreListed(t *testing.T) {
-	source := readDoc(t, "otel.go") + readDoc(t, "sample.go") + readDoc(t, "taskstats.go") + readDoc(t, "lanes.go")
+	source := readDoc(t, "otel.go") + readDoc(t, "ledger.go") + readDoc(t, "taskstats.go")
 	const metric = `executor(?:\.[a-z]+){2,}`
 	made := matches(`(?:(?:\{|: +\{)(?:upDown|counter|growing|seconds|number), |durations\((?:meter, )?|ObservableCounter\()"(`+metric+`)"`, source)
 	require.NotEmpty(t, made)

@@ -3,15 +3,9 @@ package executor
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
-	"github.com/seed-97bda89a/executor/internal/chaos"
 	"github.com/seed-97bda89a/executor/internal/lane"
 )
 
@@ -161,17 +155,6 @@ type unknownLane struct {
 	name string
 }
 
-// checkLane returns why tasks with this parent can not be submitted, or nil.
-func (e *Executor) checkLane(parent context.Context) error {
-	if e.inject.lanes != nil {
-		return e.inject.lanes.check(parent)
-	}
-	if name := laneOf(parent, e); name != "" {
-		return &unknownLane{e, name}
-	}
-	return nil
-}
-
 func (u *unknownLane) Error() string {
 	return fmt.Sprintf("executor: WithLane(%q): the executor %q has no such lane", u.name, u.e.name)
 }
@@ -191,121 +174,6 @@ type LaneStats struct {
 	Shed      uint64 `json:"shed"`      // submissions refused by WithQueueDelay
 
 	OldestAge time.Duration `json:"oldestAge"` // age of the oldest task that waits, in ns
-}
-
-// laneMeters are the metrics of lanes: a number of a lane, or, with the name of an attribute for why, of rejections.
-var laneMeters = []struct {
-	kind                    metricKind
-	name, unit, description string
-	of                      func(s *LaneStats) int64
-	reason                  string
-}{
-	{upDown, "executor.lane.queue.size", "{task}", "Tasks that wait in the lane.", func(s *LaneStats) int64 { return int64(s.Queued) }, ""},
-	{upDown, "executor.lane.queue.capacity", "{task}", "Bound of the lane's queue.", func(s *LaneStats) int64 { return int64(s.QueueLimit) }, ""},
-	{seconds, "executor.lane.queue.age", "s", "Age of the oldest task that waits in the lane.", func(s *LaneStats) int64 { return int64(s.OldestAge) }, ""},
-	{upDown, "executor.lane.submitter.waiting", "{goroutine}", "Callers that wait for room in the lane.", func(s *LaneStats) int64 { return int64(s.Waiting) }, ""},
-	{upDown, "executor.lane.running", "{task}", "Tasks of the lane that run, if it has Reserved, Max or Fair.", func(s *LaneStats) int64 { return int64(s.Running) }, ""},
-	{counter, "executor.lane.task.submitted", "{task}", "Tasks that came to the lane.", func(s *LaneStats) int64 { return int64(s.Submitted) }, ""},
-	{counter, "executor.lane.task.rejected", "{task}", "Submissions that the lane refused.", func(s *LaneStats) int64 { return int64(s.Rejected) }, "full"},
-	{counter, "executor.lane.task.rejected", "{task}", "Submissions that the lane refused.", func(s *LaneStats) int64 { return int64(s.Shed) }, "overloaded"},
-}
-
-// inLane is the attribute for a lane. The one named "" has a name there: to many systems an empty value is as none.
-func inLane(name string) attribute.KeyValue {
-	if name == "" {
-		name = "(default)"
-	}
-	return text("executor.lane", name)
-}
-
-// publish registers the metrics of lanes once for each provider, and has those of e, whose account is given, counted.
-func (l *lanes) publish(a *account) {
-	s, ledger := &l.e.sampler, l.e.ledger
-	s.byLane = make(map[string]*recordedAs)
-	for _, q := range l.all {
-		as := recordAs(executorName(l.e.name), inLane(q.name))
-		s.byLane[q.name] = &as
-	}
-	ledger.mu.Lock()
-	if a.lanes == nil {
-		a.lanes = make(laneCounts)
-	}
-	ledger.mu.Unlock()
-	ledger.lanes.Do(func() {
-		var list []metric.Observable
-		for i := range laneMeters {
-			m := &laneMeters[i]
-			if m.reason == "overloaded" { // the one before
-				list = append(list, list[i-1])
-				continue
-			}
-			in, err := newInstrument(ledger.in.meter, m.kind, m.name, m.unit, m.description)
-			if err != nil {
-				otel.Handle(err)
-			}
-			list = append(list, in)
-		}
-		if _, err := ledger.in.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-			ledger.observeLanes(o, list)
-			return nil
-		}, list...); err != nil {
-			otel.Handle(err)
-		}
-	})
-}
-
-// observeLanes is called at each collection. No lock is held while it calls others.
-func (l *ledger) observeLanes(o metric.Observer, list []metric.Observable) {
-	type seen struct {
-		name string
-		live *Executor
-		past laneCounts
-	}
-	var all []seen
-	l.mu.Lock()
-	for name, a := range l.accounts {
-		if a.lanes != nil {
-			all = append(all, seen{name, a.live, maps.Clone(a.lanes)})
-		}
-	}
-	if l.forgottenLanes != nil {
-		all = append(all, seen{forgottenName, nil, maps.Clone(l.forgottenLanes)})
-	}
-	l.mu.Unlock()
-	for _, x := range all {
-		var live []LaneStats
-		if x.live != nil {
-			live = x.live.Stats().Lanes
-		}
-		for i := range live {
-			past := x.past[live[i].Name]
-			delete(x.past, live[i].Name)
-			live[i].Submitted, live[i].Rejected, live[i].Shed = live[i].Submitted+past.submitted, live[i].Rejected+past.full, live[i].Shed+past.overloaded
-			observeLane(o, list, x.name, &live[i], true)
-		}
-		for name, n := range x.past {
-			observeLane(o, list, x.name, &LaneStats{Name: name, Submitted: n.submitted, Rejected: n.full, Shed: n.overloaded}, false)
-		}
-	}
-}
-
-func observeLane(o metric.Observer, list []metric.Observable, executor string, s *LaneStats, live bool) {
-	for i := range laneMeters {
-		m := &laneMeters[i]
-		if !live && m.kind != counter {
-			continue
-		}
-		attrs := []attribute.KeyValue{executorName(executor), inLane(s.Name)}
-		if m.reason != "" {
-			attrs = append(attrs, text("executor.rejection.reason", m.reason))
-		}
-		switch in := list[i].(type) {
-		case metric.Int64Observable:
-			o.ObserveInt64(in, m.of(s), metric.WithAttributes(attrs...))
-		case metric.Float64Observable:
-			o.ObserveFloat64(in, time.Duration(m.of(s)).Seconds(), metric.WithAttributes(attrs...))
-		}
-	}
 }
 
 // hold is what a task of a lane with Reserved, Max or Fair has while it runs (N5). It stands for the task in the moment between the
@@ -428,30 +296,3 @@ func (h *hold) count(n int) (ready bool) {
 func (h *hold) drop(*Executor, error) bool { return false }
 func (h *hold) dead() bool                 { return false }
 func (h *hold) left(*runner)               {}
-
-// admitByRule is admit for a task from outside, where lanes or WithQueueDelay may have a say.
-func (e *Executor) admitByRule(ctx context.Context, en entry, wait bool) (*waiter, error) {
-	q := &e.inject
-	if q.lanes != nil {
-		return q.lanes.admit(ctx, en, wait)
-	}
-	if err := e.checkLane(en.of.parent); err != nil {
-		return nil, err
-	}
-	if !en.alone() && e.handOverNoting(q.delay, en) {
-		return nil, nil
-	}
-	q.mu.Lock()
-	err := q.refusal(false)
-	if err == nil && e.overloaded(q.delay, &q.queue, en) {
-		err = ErrOverloaded
-	}
-	if err == nil && q.accept(en) {
-		q.unlock()
-		chaos.At(chaos.P1Published)
-		e.notify()
-		return nil, nil
-	}
-	q.unlock()
-	return e.admitLate(nil, ctx, en, wait, err)
-}

@@ -2,12 +2,15 @@ package executor
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 	"unsafe"
 	"weak"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -264,5 +267,120 @@ func (c laneCounts) add(all []LaneStats) {
 func (c laneCounts) addAll(others laneCounts) {
 	for name, n := range others {
 		c.addOne(name, n)
+	}
+}
+
+// laneMeters are the metrics of lanes: a number of a lane, or, with the name of an attribute for why, of rejections.
+var laneMeters = []struct {
+	kind                    metricKind
+	name, unit, description string
+	of                      func(s *LaneStats) int64
+	reason                  string
+}{
+	{upDown, "executor.lane.queue.size", "{task}", "Tasks that wait in the lane.", func(s *LaneStats) int64 { return int64(s.Queued) }, ""},
+	{upDown, "executor.lane.queue.capacity", "{task}", "Bound of the lane's queue.", func(s *LaneStats) int64 { return int64(s.QueueLimit) }, ""},
+	{seconds, "executor.lane.queue.age", "s", "Age of the oldest task that waits in the lane.", func(s *LaneStats) int64 { return int64(s.OldestAge) }, ""},
+	{upDown, "executor.lane.submitter.waiting", "{goroutine}", "Callers that wait for room in the lane.", func(s *LaneStats) int64 { return int64(s.Waiting) }, ""},
+	{upDown, "executor.lane.running", "{task}", "Tasks of the lane that run, if it has Reserved, Max or Fair.", func(s *LaneStats) int64 { return int64(s.Running) }, ""},
+	{counter, "executor.lane.task.submitted", "{task}", "Tasks that came to the lane.", func(s *LaneStats) int64 { return int64(s.Submitted) }, ""},
+	{counter, "executor.lane.task.rejected", "{task}", "Submissions that the lane refused.", func(s *LaneStats) int64 { return int64(s.Rejected) }, "full"},
+	{counter, "executor.lane.task.rejected", "{task}", "Submissions that the lane refused.", func(s *LaneStats) int64 { return int64(s.Shed) }, "overloaded"},
+}
+
+// inLane is the attribute for a lane. The one named "" has a name there: to many systems an empty value is as none.
+func inLane(name string) attribute.KeyValue {
+	if name == "" {
+		name = "(default)"
+	}
+	return text("executor.lane", name)
+}
+
+// publish registers the metrics of lanes once for each provider, and has those of e, whose account is given, counted.
+func (l *lanes) publish(a *account) {
+	s, ledger := &l.e.sampler, l.e.ledger
+	s.byLane = make(map[string]*recordedAs)
+	for _, q := range l.all {
+		as := recordAs(executorName(l.e.name), inLane(q.name))
+		s.byLane[q.name] = &as
+	}
+	ledger.mu.Lock()
+	if a.lanes == nil {
+		a.lanes = make(laneCounts)
+	}
+	ledger.mu.Unlock()
+	ledger.lanes.Do(func() {
+		var list []metric.Observable
+		for i := range laneMeters {
+			m := &laneMeters[i]
+			if m.reason == "overloaded" { // the one before
+				list = append(list, list[i-1])
+				continue
+			}
+			in, err := newInstrument(ledger.in.meter, m.kind, m.name, m.unit, m.description)
+			if err != nil {
+				otel.Handle(err)
+			}
+			list = append(list, in)
+		}
+		if _, err := ledger.in.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+			ledger.observeLanes(o, list)
+			return nil
+		}, list...); err != nil {
+			otel.Handle(err)
+		}
+	})
+}
+
+// observeLanes is called at each collection. No lock is held while it calls others.
+func (l *ledger) observeLanes(o metric.Observer, list []metric.Observable) {
+	type seen struct {
+		name string
+		live *Executor
+		past laneCounts
+	}
+	var all []seen
+	l.mu.Lock()
+	for name, a := range l.accounts {
+		if a.lanes != nil {
+			all = append(all, seen{name, a.live, maps.Clone(a.lanes)})
+		}
+	}
+	if l.forgottenLanes != nil {
+		all = append(all, seen{forgottenName, nil, maps.Clone(l.forgottenLanes)})
+	}
+	l.mu.Unlock()
+	for _, x := range all {
+		var live []LaneStats
+		if x.live != nil {
+			live = x.live.Stats().Lanes
+		}
+		for i := range live {
+			past := x.past[live[i].Name]
+			delete(x.past, live[i].Name)
+			live[i].Submitted, live[i].Rejected, live[i].Shed = live[i].Submitted+past.submitted, live[i].Rejected+past.full, live[i].Shed+past.overloaded
+			observeLane(o, list, x.name, &live[i], true)
+		}
+		for name, n := range x.past {
+			observeLane(o, list, x.name, &LaneStats{Name: name, Submitted: n.submitted, Rejected: n.full, Shed: n.overloaded}, false)
+		}
+	}
+}
+
+func observeLane(o metric.Observer, list []metric.Observable, executor string, s *LaneStats, live bool) {
+	for i := range laneMeters {
+		m := &laneMeters[i]
+		if !live && m.kind != counter {
+			continue
+		}
+		attrs := []attribute.KeyValue{executorName(executor), inLane(s.Name)}
+		if m.reason != "" {
+			attrs = append(attrs, text("executor.rejection.reason", m.reason))
+		}
+		switch in := list[i].(type) {
+		case metric.Int64Observable:
+			o.ObserveInt64(in, m.of(s), metric.WithAttributes(attrs...))
+		case metric.Float64Observable:
+			o.ObserveFloat64(in, time.Duration(m.of(s)).Seconds(), metric.WithAttributes(attrs...))
+		}
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 )
 
 // ScopeName is the instrumentation scope of the executor's metrics and spans.
@@ -267,4 +269,19 @@ func (b *instruments) observeBulkheads(o metric.Observer) {
 		b.int(o, bulkheadCalls, int64(s.Waiting), state("waiting"))
 		b.float(o, bulkheadOldest, s.LongestWait.Seconds(), metric.WithAttributes(name))
 	}
+}
+
+// bounds of the buckets in seconds: those of the SDK are made for milliseconds.
+var bounds = []float64{10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1, 5, 10}
+
+func durations(meter metric.Meter, name, description string) metric.Float64Histogram {
+	h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
+		metric.WithExplicitBucketBoundaries(bounds...))
+	if err != nil {
+		otel.Handle(err)
+	}
+	if h == nil {
+		return noop.Float64Histogram{}
+	}
+	return h
 }

@@ -6,10 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
 )
 
 // How long tasks wait and run. Reading the clock costs more than queueing a task, so only one task in 64
@@ -60,9 +58,6 @@ func WithHistogramSampling(n int) Option {
 	})
 }
 
-// bounds of the buckets in seconds: those of the SDK are made for milliseconds.
-var bounds = []float64{10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1, 5, 10}
-
 func (s *sampler) register(in *instruments, name attribute.KeyValue) {
 	s.waits, s.runs = in.waits, in.runs
 	s.recordedAs = recordAs(name)
@@ -78,18 +73,6 @@ func (p *probe) recorded(ctx context.Context) *recordedAs {
 		return as
 	}
 	return &s.recordedAs
-}
-
-func durations(meter metric.Meter, name, description string) metric.Float64Histogram {
-	h, err := meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
-		metric.WithExplicitBucketBoundaries(bounds...))
-	if err != nil {
-		otel.Handle(err)
-	}
-	if h == nil {
-		return noop.Float64Histogram{}
-	}
-	return h
 }
 
 // measuring reports whether anybody has use for measurements. An SDK may come and go, so this is asked
