@@ -286,7 +286,7 @@ func (l *lanes) remember(parent context.Context, at *spot) {
 // start submits a bare task from outside the short way, if that is open (N9).
 func (l *lanes) start(ctx context.Context, fn func(context.Context)) bool {
 	p, q := l.recent.find(ctx), &l.e.inject
-	if p == nil || p.of == nil || q.due.Load() || rtrace.IsEnabled() || !p.of.endless && over(ctx) {
+	if p == nil || p.of == nil || q.enclosed || q.due.Load() || rtrace.IsEnabled() || !p.of.endless && over(ctx) {
 		return false
 	}
 	en, lq := entry{fn: fn, of: p.of}, p.lane

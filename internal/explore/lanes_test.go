@@ -10,7 +10,7 @@ import (
 // any may be next. Entries are of tasks that may block, once.
 var _ = mirrors(map[string]string{
 	"lanes.take":      "b4319364245b",
-	"lanes.start":     "f5524a85dfde",
+	"lanes.start":     "8a32875ab805",
 	"laneQueue.came":  "1a015446e91e",
 	"hold.end":        "0be2ad028624",
 	"hold.count":      "fdce62ca389a",
