@@ -9,7 +9,7 @@ import (
 // of two targets' time exceeded target, and for as long as that goes on, the queue gets no longer than what starts within target at the
 // present pace. A burst that is worked off passes, a queue that stands does not, and no slot idles for it: nothing is refused
 // while one is idle. At 150 % load, of tasks of equal length, 99 % of what is accepted wait for little more than target, and all of the
-// slots' time is used; with 5 % of the tasks 20 times as long 97 % of it is, and the 99th percentile of the wait is 2.7 targets.
+// slots' time is used; with 5 % of the tasks 20 times as long 97 % of it is, and the 99th percentile of the wait is 3 targets.
 // Where the slots idle about as much as is refused, all of it could be served, only later: then the queue may become longer, up to
 // 16 targets. So choose a target not below the length of the longest common tasks. Work of Serials and Keyeds is refused too.
 // Only calls from outside are refused: never children, the firings of timers, or who waits
@@ -39,7 +39,8 @@ type delaying interface {
 // Little's law. It is a pure function of what it is told. An interval is one target.
 //
 //	V1 It refuses only during an overload, while no slot is idle, and while as much is queued as starts within target times
-//	   stretch at the present pace, or more.
+//	   stretch at the present pace, or more. Since every slot was idle, and until the next late interval, the oldest task has
+//	   to be older than target too.
 //	V2 An overload begins when the shortest wait was over target in lateIntervals in a row, and ends when it was not,
 //	   and nobody was refused, in calmIntervals in a row. If nothing started in an interval, the age of the oldest task at its end is its wait.
 //	V3 stretch grows only while the share of the slots that is idle exceeds half of the share of the tasks that is refused:
@@ -55,8 +56,9 @@ type delayRule struct {
 
 	pace       float64 // starts in an interval, of late; 0 is not known
 	overloaded bool
-	late       int // intervals in a row whose shortest wait was over target
-	calm       int // intervals in a row in which it was not, and nobody was refused
+	rested     bool // a task found every slot idle since the last interval that was late
+	late       int  // intervals in a row whose shortest wait was over target
+	calm       int  // intervals in a row in which it was not, and nobody was refused
 
 	stretch float64
 	looks   int     // intervals of overload since it was last changed
@@ -109,6 +111,7 @@ func (d *delayRule) close(oldest time.Duration) {
 	if d.late++; wait <= d.target {
 		d.late = 0
 	}
+	d.rested = d.rested && d.late == 0
 	if d.calm++; d.late > 0 || d.shed {
 		d.calm = 0
 	}
@@ -144,7 +147,7 @@ func (d *delayRule) started(now, oldest, wait time.Duration, n int) {
 	}
 }
 
-// foundIdle says that a task found that share of the slots idle.
+// foundIdle says that tasks found slots idle: the sum of their shares.
 func (d *delayRule) foundIdle(free float64) {
 	d.asked = true
 	if d.overloaded {
@@ -152,10 +155,13 @@ func (d *delayRule) foundIdle(free float64) {
 	}
 }
 
+// foundRest says that a task found every slot idle (V1).
+func (d *delayRule) foundRest() { d.rested = true }
+
 // refuses reports whether a task that comes now is refused, when so many are queued (V1).
 func (d *delayRule) refuses(now, oldest time.Duration, queued int, idle bool) bool {
 	d.pass(now, oldest)
-	if !d.overloaded || idle || float64(queued) < max(1, d.pace*d.stretch) {
+	if !d.overloaded || idle || d.rested && oldest <= d.target || float64(queued) < max(1, d.pace*d.stretch) {
 		return false
 	}
 	d.shed = true
@@ -168,6 +174,7 @@ func (d *delayRule) refuses(now, oldest time.Duration, queued int, idle bool) bo
 type queueDelay struct {
 	rule  delayRule
 	found atomic.Uint64 // in 1/1024: the sum of what idled was told, since the rule was
+	rests atomic.Bool   // idled was told of every slot since
 	marks []delayMark   // oldest first; those before first are over
 	first int
 }
@@ -220,25 +227,35 @@ func (d *queueDelay) taken(q *fifo, n int, now time.Duration) {
 	d.rule.started(now, d.age(head, now), d.age(head+uint64(n)-1, now), n)
 }
 
-func (d *queueDelay) idled(free float64) { d.found.Add(uint64(free * 1024)) }
+func (d *queueDelay) idled(free float64) {
+	if free >= 1 && !d.rests.Load() {
+		d.rests.Store(true)
+	}
+	d.found.Add(uint64(free * 1024))
+}
 
+// tell passes on to the rule what idled was told.
 func (d *queueDelay) tell() {
 	if d.found.Load() != 0 {
 		d.rule.foundIdle(float64(d.found.Swap(0)) / 1024)
+	}
+	if d.rests.Load() {
+		d.rests.Store(false)
+		d.rule.foundRest()
 	}
 }
 
 // refuses reports whether a task that comes now is refused. free is the share of the slots that is free.
 func (d *queueDelay) refuses(q *fifo, now time.Duration, idle bool, free float64) bool {
+	if free > 0 {
+		d.idled(free)
+	}
 	d.tell()
 	oldest := time.Duration(0)
 	if q.len > 0 {
 		head := q.pushed - uint64(q.len)
 		d.over(head)
 		oldest = d.age(head, now)
-	}
-	if free > 0 {
-		d.rule.foundIdle(free)
 	}
 	return d.rule.refuses(now, oldest, q.len, idle)
 }
