@@ -85,11 +85,8 @@ func stopAt(t *testing.T, at chaos.Point, who func() bool) *stopped {
 			<-h.resume
 		}
 	}
-	remove := chaos.Hook(hook)
-	t.Cleanup(func() {
-		h.release()
-		remove()
-	})
+	t.Cleanup(chaos.Hook(hook))
+	t.Cleanup(h.release) // comes first
 	return h
 }
 
@@ -99,8 +96,7 @@ func (h *stopped) await() {
 }
 
 func (h *stopped) release() { h.once.Do(func() { close(h.resume) }) }
-
-func onRunner() bool { return currentRunner(context.Background()) != nil }
+func onRunner() bool        { return currentRunner(context.Background()) != nil }
 
 // A runner finds that all is quiet, and before it says so, a task is submitted and somebody else asks.
 //

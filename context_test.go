@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
@@ -311,4 +312,58 @@ func TestContext_TheCauseIsThereAsSoonAsTheError(t *testing.T) {
 		require.ErrorIs(t, c.Err(), context.Canceled)
 	}
 	require.NoError(t, e.Close())
+}
+
+// A task that submits itself again, traced, does not build a chain of contexts. Mutants: the span over the
+// parent's tracedContext; a name over the name before.
+func TestSpans_TasksThatSubmitThemselvesDoNotGrow(t *testing.T) {
+	const generations = 100
+	x, tp := newTracing(t)
+	for name, rename := range map[string]func(context.Context) context.Context{
+		"unnamed": func(ctx context.Context) context.Context { return ctx },
+		"named":   func(ctx context.Context) context.Context { return WithTaskName(ctx, "again") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x.Reset()
+			e := newMeasured(t)
+			ctx, span := request(tp)
+			var sizes []int
+			var again func(ctx context.Context)
+			again = func(ctx context.Context) {
+				sizes = append(sizes, contextDepth(ctx))
+				if len(sizes) == generations {
+					return
+				}
+				if err := e.Go(rename(ctx), again); err != nil {
+					t.Error(err)
+				}
+			}
+			require.NoError(t, e.Go(rename(ctx), again))
+			require.NoError(t, e.Quiesce(context.Background()))
+			span.End()
+			require.Len(t, sizes, generations)
+			require.Equal(t, sizes[1], sizes[generations-1], "%v", sizes)
+			spans := x.GetSpans()
+			require.Len(t, spans, generations+1)
+		})
+	}
+}
+
+// contextDepth counts the contexts below one, by the prints of those of package context.
+func contextDepth(ctx context.Context) int {
+	switch c := ctx.(type) {
+	case *taskContext:
+		return 1 + contextDepth(c.parent)
+	case *tracedContext:
+		return 1 + contextDepth(c.Context) + contextDepth(c.base)
+	case *namedContext:
+		return 1 + contextDepth(c.Context)
+	case *acrossContext:
+		return len(c.via) + contextDepth(c.Context)
+	case *valuesContext:
+		return 1 + contextDepth(c.from)
+	case *detachedContext:
+		return 1 + contextDepth(c.Context)
+	}
+	return 1 + strings.Count(fmt.Sprint(ctx), "With")
 }

@@ -326,28 +326,6 @@ func ExampleWithTaskName() {
 	// Output:
 }
 
-func ExampleWithPanicHandler() {
-	exec := open(executor.WithPanicHandler(func(_ context.Context, p *executor.PanicError) {
-		fmt.Println("a task panicked:", p.Value)
-	}))
-	ctx := context.Background()
-	_ = exec.Go(ctx, func(context.Context) { panic("no such image") })
-	_ = exec.Shutdown(ctx)
-	// Output: a task panicked: no such image
-}
-
-func ExamplePanicError() {
-	exec := open()
-	defer exec.Close()
-	ctx := context.Background()
-
-	future, _ := executor.Submit(ctx, exec, func(context.Context) (int, error) { panic("broken") })
-	_, err := future.Wait(ctx)
-	var p *executor.PanicError
-	fmt.Println(errors.As(err, &p), p.Value, len(p.Stack) > 0)
-	// Output: true broken true
-}
-
 func ExampleExecutor_Stats() {
 	exec := open(executor.WithSlots(2))
 	ctx := context.Background()

@@ -255,7 +255,6 @@ func (p *promise) claim() bool {
 }
 
 func (p *promise) dead() bool { return p.phase.Load()&promisePhase != promiseQueued }
-
 func (p *promise) done() bool { return p.phase.Load()&promisePhase == promiseDone }
 
 // source returns the parent, unless the task has ended: then that is gone. Only who has claimed the task reads it without.
@@ -304,8 +303,7 @@ func (p *promise) finish() {
 	}
 }
 
-// cancel ends the task without running it, unless it has been claimed. The caller is not executing
-// the task's queue entry, which stays behind as a dead one.
+// cancel ends the task without running it, unless it has been claimed. Its queue entry stays behind as a dead one.
 func (p *promise) cancel(err error) bool {
 	if !p.claim() {
 		return false

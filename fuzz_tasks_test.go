@@ -5,7 +5,10 @@ import (
 	"errors"
 	"runtime"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/seed-97bda89a/executor/internal/testkit"
 )
 
 // The tasks of a tree: how they are started, joined and checked.
@@ -300,4 +303,58 @@ func (x *tree) timer(child where, s command) {
 			runtime.Gosched()
 		}
 	})
+}
+
+// crowd is a number of goroutines. Unlike with a sync.WaitGroup, new ones may come while somebody waits.
+type crowd struct {
+	mu    sync.Mutex
+	n     int
+	came  int
+	empty sync.Cond
+}
+
+// Go starts a goroutine. A panic in it is not worth reporting: its joins panic.
+func (c *crowd) Go(fn func()) {
+	c.mu.Lock()
+	c.n++
+	c.came++
+	c.mu.Unlock()
+	go func() {
+		defer func() {
+			_ = recover()
+			c.mu.Lock()
+			c.n--
+			c.empty.Broadcast()
+			c.mu.Unlock()
+		}()
+		fn()
+	}()
+}
+
+// wait waits until there is none, and returns how many there have been.
+func (c *crowd) wait() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.n > 0 {
+		c.empty.Wait()
+	}
+	return c.came
+}
+
+var treeBulkhead, _ = NewBulkhead("tree", 2)
+
+// pause stands for work, and for calls that block.
+func pause(arg int) {
+	switch arg % 4 {
+	case 0:
+		runtime.Gosched()
+	case 1:
+		testkit.Spin(20 * time.Microsecond)
+	case 2:
+		time.Sleep(50 * time.Microsecond)
+	case 3:
+		if arg > 250 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzDeque runs operations on a deque and on a slice. The first four bytes are the index that it starts at;
@@ -190,4 +193,160 @@ func (x *tree) checkFuture(f *fate, closed bool) {
 	default:
 		x.check(errors.Is(err, ErrGoexit) && f.goexited.Load() == 1, "future %d has the error %v", f.id, err)
 	}
+}
+
+// dequeTwin runs operations on a deque and on a slice, which must agree.
+type dequeTwin struct {
+	t       testing.TB
+	d       *deque
+	want    []int
+	next    int
+	claimed []int // by a thief that was stopped between claim and release: its entry, and what left behind it
+	index   uint32
+}
+
+func (m *dequeTwin) check() {
+	require.Equal(m.t, len(m.want), m.d.len())
+	room, known := dequeCap-len(m.want)-len(m.claimed), m.d.room()
+	require.LessOrEqual(m.t, known, room)
+	require.Equal(m.t, room > 0, known > 0, "room may be told too low, never as none")
+}
+
+func (m *dequeTwin) push(n int) {
+	for ; n > 0 && m.d.room() > 0; n-- {
+		m.d.push(entryOf(m.next))
+		m.want = append(m.want, m.next)
+		m.next++
+	}
+}
+
+// batch pushes several at once.
+func (m *dequeTwin) batch(n int) {
+	n = min(n, m.d.room())
+	for i := n - 1; i >= 0; i-- {
+		m.d.set(uint32(i), entryOf(m.next+i))
+	}
+	m.d.advance(uint32(n))
+	for range n {
+		m.want = append(m.want, m.next)
+		m.next++
+	}
+}
+
+func (m *dequeTwin) pop() {
+	en, ok := m.d.pop()
+	require.Equal(m.t, len(m.want) > 0, ok)
+	if ok {
+		last := len(m.want) - 1
+		require.Equal(m.t, m.want[last], idOf(en))
+		if last == 0 {
+			m.headMoved()
+		}
+		m.want = m.want[:last]
+	}
+}
+
+func (m *dequeTwin) popHead() {
+	en, ok := m.d.popHead()
+	require.Equal(m.t, len(m.want) > 0, ok)
+	if ok {
+		require.Equal(m.t, m.want[0], idOf(en))
+		m.headMoved()
+		m.want = m.want[1:]
+	}
+}
+
+// headMoved remembers that the place of the oldest entry stays taken while a thief is stopped before it.
+func (m *dequeTwin) headMoved() {
+	if len(m.claimed) > 0 {
+		m.claimed = append(m.claimed, m.want[0])
+	}
+}
+
+func (m *dequeTwin) take() {
+	en, ok, more := takeAlone(m.d)
+	require.Equal(m.t, len(m.want) > 0 && len(m.claimed) == 0, ok)
+	require.Equal(m.t, len(m.want) > 0 && len(m.claimed) > 0, more)
+	if ok {
+		require.Equal(m.t, m.want[0], idOf(en))
+		m.want = m.want[1:]
+	}
+}
+
+func (m *dequeTwin) claimNewest(most int) {
+	at, n := m.d.claimNewest(most)
+	require.EqualValues(m.t, max(0, min(most, len(m.want)-1)), n)
+	for i := range n {
+		require.Equal(m.t, m.want[len(m.want)-int(n-i)], idOf(m.d.clear(at+i)))
+	}
+	m.want = m.want[:len(m.want)-int(n)]
+}
+
+// claim is the first half of take, and release the second.
+func (m *dequeTwin) claim() {
+	if len(m.want) == 0 || len(m.claimed) > 0 {
+		return
+	}
+	h := m.d.head.Load()
+	steal, real := unpackHead(h)
+	require.Equal(m.t, steal, real)
+	require.True(m.t, m.d.head.CompareAndSwap(h, packHead(steal, real+1)))
+	m.index, m.claimed, m.want = real, []int{m.want[0]}, m.want[1:]
+}
+
+func (m *dequeTwin) release() {
+	if len(m.claimed) == 0 {
+		return
+	}
+	require.Equal(m.t, m.claimed[0], idOf(m.d.clear(m.index)))
+	_, real := unpackHead(m.d.head.Load())
+	m.d.head.Store(packHead(real, real))
+	m.claimed = nil
+}
+
+func (m *dequeTwin) drain() {
+	m.release()
+	for len(m.want) > 0 {
+		m.pop()
+	}
+	m.check()
+	requireClean(m.t, m.d)
+}
+
+// op runs the operation that two bytes choose.
+func (m *dequeTwin) op(code, arg byte) {
+	switch code % 9 {
+	case 0:
+		m.push(1)
+	case 1:
+		m.push(int(arg) + 1)
+	case 2:
+		m.batch(int(arg))
+	case 3:
+		m.pop()
+	case 4:
+		m.popHead()
+	case 5:
+		m.take()
+	case 6:
+		m.claimNewest(int(arg))
+	case 7:
+		m.claim()
+	case 8:
+		m.release()
+	}
+	m.check()
+}
+
+func TestDeque_AgreesWithASlice(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	forEachStart(t, func(t *testing.T, d *deque) {
+		m := &dequeTwin{t: t, d: d}
+		for range 5000 {
+			m.op(byte(rng.Uint32()), byte(rng.Uint32()))
+		}
+		m.drain()
+	})
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/seed-97bda89a/executor/internal/testkit"
 )
 
 // A tree is a program for an executor, made from bytes: tasks that start tasks, wait, block, fail and so on. It
@@ -35,42 +33,6 @@ type tree struct {
 	fates   []*fate
 	handled atomic.Int64 // panics that the handler saw
 	wrong   []string
-}
-
-// crowd is a number of goroutines. Unlike with a sync.WaitGroup, new ones may come while somebody waits.
-type crowd struct {
-	mu    sync.Mutex
-	n     int
-	came  int
-	empty sync.Cond
-}
-
-// Go starts a goroutine. A panic in it is not worth reporting: its joins panic.
-func (c *crowd) Go(fn func()) {
-	c.mu.Lock()
-	c.n++
-	c.came++
-	c.mu.Unlock()
-	go func() {
-		defer func() {
-			_ = recover()
-			c.mu.Lock()
-			c.n--
-			c.empty.Broadcast()
-			c.mu.Unlock()
-		}()
-		fn()
-	}()
-}
-
-// wait waits until there is none, and returns how many there have been.
-func (c *crowd) wait() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.n > 0 {
-		c.empty.Wait()
-	}
-	return c.came
 }
 
 // treeConfig is the executor that a program gets, and how it ends.
@@ -417,24 +379,6 @@ func calm(body []command) []command {
 	return slices.DeleteFunc(slices.Clone(body), func(s command) bool {
 		return !slices.Contains(leaves, s.kind) && s.kind != stepTryGo && s.kind != stepLeak && s.kind != stepDo
 	})
-}
-
-var treeBulkhead, _ = NewBulkhead("tree", 2)
-
-// pause stands for work, and for calls that block.
-func pause(arg int) {
-	switch arg % 4 {
-	case 0:
-		runtime.Gosched()
-	case 1:
-		testkit.Spin(20 * time.Microsecond)
-	case 2:
-		time.Sleep(50 * time.Microsecond)
-	case 3:
-		if arg > 250 {
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
 }
 
 func (x *tree) check(ok bool, format string, args ...any) {

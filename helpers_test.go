@@ -6,6 +6,7 @@ import (
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/seed-97bda89a/executor/internal/testkit/pools"
+	"go.uber.org/goleak"
 )
 
 // What all rooms share, under the names that tests use here.
@@ -37,4 +38,10 @@ func await[T any](t testing.TB, what string, ch <-chan T) T {
 func result[T any](t testing.TB, f *executor.Future[T]) error {
 	t.Helper()
 	return pools.Result(t, f)
+}
+
+func TestMain(m *testing.M) {
+	testkit.PlayChild()
+	testkit.ReadTickless()
+	goleak.VerifyTestMain(m)
 }

@@ -199,17 +199,6 @@ func TestLanes_DoGoesByThem(t *testing.T) {
 	require.NoError(t, executor.Settled(e, guard))
 }
 
-func TestLanes_SharesShrinkWithTheSlots(t *testing.T) {
-	e := bare(t, 4, executor.WithLanes(executor.Lane{Name: "a", Reserved: 3}, executor.Lane{Name: "b", Reserved: 1}))
-	shares := func() []int { return []int{laneStats(t, e, "a").Share, laneStats(t, e, "b").Share} }
-	require.Equal(t, []int{2, 1}, shares(), "one slot is left to others")
-	for slots, want := range map[int][]int{8: {3, 1}, 4: {2, 1}, 3: {1, 1}, 2: {1, 0}, 1: {0, 0}} {
-		require.NoError(t, e.Resize(slots))
-		require.Equal(t, want, shares(), "%d slots", slots)
-		require.NoError(t, inTask(t, e, func(context.Context) error { return nil }))
-	}
-}
-
 func TestLanes_ShutdownServesAndCloseDropsThem(t *testing.T) {
 	for _, closes := range []bool{false, true} {
 		e := bare(t, 1, executor.WithLanes(executor.Lane{Name: "one", Max: 1, QueueLimit: 10}, executor.Lane{Name: "fair", Fair: true}))
@@ -392,9 +381,8 @@ func TestLanes_TheShortWayIsClosedToHolds(t *testing.T) {
 func TestLanes_EachHasItsOwnDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := bare(t, 1, executor.WithQueueDelay(10*time.Millisecond), executor.WithLanes(executor.Lane{Name: "heavy"}, executor.Lane{Name: "light", Weight: 9}))
-		heavy, light := inLane("heavy"), inLane("light")
+		heavy, light, refused := inLane("heavy"), inLane("light"), 0
 		work := func(context.Context) { time.Sleep(time.Millisecond) }
-		refused := 0
 		for i := range 3000 { // 150 % of what the slot can do
 			time.Sleep(2 * time.Millisecond / 3)
 			if i%10 == 0 {

@@ -364,3 +364,14 @@ func TestLanes_EachHasItsOwnBound(t *testing.T) {
 	require.Len(t, j.all(), 9)
 	require.NotContains(t, j.all(), "never")
 }
+
+func TestLanes_SharesShrinkWithTheSlots(t *testing.T) {
+	e := bare(t, 4, executor.WithLanes(executor.Lane{Name: "a", Reserved: 3}, executor.Lane{Name: "b", Reserved: 1}))
+	shares := func() []int { return []int{laneStats(t, e, "a").Share, laneStats(t, e, "b").Share} }
+	require.Equal(t, []int{2, 1}, shares(), "one slot is left to others")
+	for slots, want := range map[int][]int{8: {3, 1}, 4: {2, 1}, 3: {1, 1}, 2: {1, 0}, 1: {0, 0}} {
+		require.NoError(t, e.Resize(slots))
+		require.Equal(t, want, shares(), "%d slots", slots)
+		require.NoError(t, inTask(t, e, func(context.Context) error { return nil }))
+	}
+}

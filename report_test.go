@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-97bda89a/executor/internal/cgroup"
+	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/seed-97bda89a/executor/internal/meter"
 	"github.com/seed-97bda89a/executor/internal/testkit"
 	"github.com/stretchr/testify/require"
@@ -265,4 +267,93 @@ func TestReport_OthersThatWaitForRoom(t *testing.T) {
 	went.Wait()
 	require.NoError(t, a.Wait())
 	require.NoError(t, b.Wait())
+}
+
+func TestStall_ReasonFollowsTheOldestTask(t *testing.T) {
+	for _, c := range []struct{ header, reason, want string }{
+		{"", StallBlocked, StallBlocked},
+		{"", StallCPU, StallCPU},
+		{"goroutine 7 [running]:\nmain.f()", StallBlocked, StallCPU},
+		{"goroutine 7 [runnable]:\nmain.f()", StallSpares, StallCPU},
+		{"goroutine 7 [preempted (scan)]:", StallBlocked, StallCPU},
+		{"goroutine 7 [GC assist wait, 1 minutes]:", StallBlocked, StallCPU},
+		{"goroutine 7 [running, locked to thread]:", StallCPU, StallCPU},
+		{"goroutine 7 [sleep]:", StallCPU, StallBlocked},
+		{"goroutine 7 [chan receive, 2 minutes, locked to thread]:", StallCPU, StallBlocked},
+		{"goroutine 7 [IO wait]:", StallSpares, StallSpares},
+		{"goroutine 7 [syscall]:", StallCPU, StallCPU},
+		{"goroutine 7 [syscall, 1 minutes]:", StallBlocked, StallBlocked},
+	} {
+		require.Equal(t, c.want, reasonOf(c.header, c.reason), "%q, %s", c.header, c.reason)
+	}
+}
+
+// S4: only what the runtime names as waiting is certain. In C or in a system call, both is possible.
+func TestStall_CertaintyFollowsTheState(t *testing.T) {
+	for state, want := range map[string]certainty{
+		"running": mayCompute, "runnable": mayCompute, "preempted (scan)": mayCompute, "GC assist wait": mayCompute,
+		"GC assist marking": mayCompute, "coroutine": mayCompute, "something new": mayCompute, "": mayCompute,
+		"syscall": inCall, "syscall, 1 minutes, locked to thread": inCall,
+		"chan receive": waits, "chan send, 2 minutes": waits, "chan receive (nil chan)": waits, "select": waits, "select (no cases)": waits,
+		"sleep": waits, "IO wait": waits, "semacquire": waits, "sync.Mutex.Lock": waits, "sync.WaitGroup.Wait": waits, "sync.Cond.Wait": waits,
+	} {
+		require.Equal(t, want, certaintyOf("goroutine 7 ["+state+"]:\nmain.f()"), state)
+	}
+	require.Equal(t, mayCompute, certaintyOf(""))
+}
+
+// stackOf must give the whole stack of just the goroutine it is asked for, the last one in the dump
+// included, and nothing for one that has ended.
+func TestStall_StackIsThatOfTheGoroutine(t *testing.T) {
+	const n = 300
+	release := make(chan struct{})
+	ids := make(chan int64, n)
+	for range n {
+		go stallTestSleeper(ids, release)
+	}
+	all := make([]int64, 0, n)
+	for range n {
+		all = append(all, <-ids)
+	}
+	for _, id := range all[:20] {
+		stack := stackOf(id)
+		require.Contains(t, stack, "stallTestSleeper")
+		require.NotContains(t, stack, "\n\n")
+		require.Equal(t, 1, countHeaders(stack), stack)
+	}
+	require.NotEmpty(t, stackOf(slices.Max(all)))
+	close(release)
+	ended := make(chan int64)
+	go func() { ended <- goid.ID() }()
+	id := <-ended
+	for stackOf(id) != "" { // it may be about to end
+		time.Sleep(time.Millisecond)
+	}
+}
+
+//go:noinline
+func stallTestSleeper(ids chan<- int64, release <-chan struct{}) {
+	ids <- goid.ID()
+	<-release
+}
+
+func countHeaders(stack string) int {
+	n := 0
+	for line := range strings.Lines(stack) {
+		if len(line) > 10 && line[:10] == "goroutine " {
+			n++
+		}
+	}
+	return n
+}
+
+// The processor time counts, on the systems where it is known.
+func TestStall_ProcessTimeGrowsWithWork(t *testing.T) {
+	start := cgroup.ProcessTime()
+	if start == 0 {
+		t.Skip("the processor time is not known on this system")
+	}
+	for guard := time.Now().Add(30 * time.Second); cgroup.ProcessTime() <= start; {
+		require.True(t, time.Now().Before(guard), "the processor time stands still")
+	}
 }

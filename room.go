@@ -278,3 +278,9 @@ func (m *room) breakCircle() {
 	m.mu.Unlock()
 	wakeAll(last)
 }
+
+// refuses reports whether the executor takes no more tasks, of its own tasks or of others.
+func (e *Executor) refuses(own bool) bool {
+	word := e.word.Load()
+	return word&stopping != 0 || word&draining != 0 && !own
+}

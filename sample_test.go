@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"runtime"
-	rtrace "runtime/trace"
 	"strings"
 	"testing"
 	"time"
@@ -299,46 +297,6 @@ func TestSampling_WhatDoesNotStartTakesNoTurn(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, measured, accepted/every, "of %d tasks", accepted)
-}
-
-// Mutant: the execution tracer's task of what is refused, canceled, dropped or held back never ends.
-func TestTracing_WhatDoesNotStartLeavesNothingOpen(t *testing.T) {
-	if rtrace.IsEnabled() {
-		t.Skip("somebody else traces this process")
-	}
-	require.NoError(t, rtrace.Start(io.Discard))
-	defer rtrace.Stop()
-	e, err := New(WithSlots(1), WithQueueLimit(8), WithStallDetection(false))
-	require.NoError(t, err)
-	release, in := make(chan struct{}), make(chan struct{})
-	require.NoError(t, e.Go(context.Background(), func(context.Context) { close(in); <-release }))
-	<-in
-	g := e.NewGroup(context.Background())
-	g.SetLimit(1)
-	for range 4 { // one queued, three held
-		g.Go(func(context.Context) error { return nil })
-	}
-	s := NewSerial(e)
-	for range 3 {
-		require.NoError(t, s.Go(context.Background(), func(context.Context) {}))
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	f, err := Submit(ctx, e, func(context.Context) (int, error) { return 0, nil })
-	require.NoError(t, err)
-	done := f.Done()
-	for e.TryGo(ctx, func(context.Context) {}) == nil {
-	}
-	_, err = TrySubmit(ctx, e, func(context.Context) (int, error) { return 0, nil })
-	require.ErrorIs(t, err, ErrQueueFull)
-	require.False(t, e.NewGroup(ctx).TryGo(func(context.Context) error { return nil }))
-	require.Positive(t, e.sampler.tracing.Load())
-	cancel()
-	<-done
-	go func() { _ = e.Close() }()
-	testkit.Eventually(t, "all is dropped", func() bool { return e.sampler.tracing.Load() == 1 }) // but what runs
-	close(release)
-	require.NoError(t, e.Close())
-	require.Zero(t, e.sampler.tracing.Load())
 }
 
 // lanePoints returns the values of a metric of lanes by executor, lane and reason.

@@ -107,12 +107,6 @@ func (h *strandHome) enroll(own bool) bool {
 	return true
 }
 
-// refuses reports whether the executor takes no more tasks, of its own tasks or of others.
-func (e *Executor) refuses(own bool) bool {
-	word := e.word.Load()
-	return word&stopping != 0 || word&draining != 0 && !own
-}
-
 // append queues a task, and reports whether the caller has to launch the strand. Caller holds the home's lock.
 func (s *strand) append(en entry, p *promise, at *spot) (launch bool) {
 	h := s.home

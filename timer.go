@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ type clock struct {
 	firing sync.WaitGroup
 
 	mu      sync.Mutex
-	heap    []*Timer // four children each
+	heap    timerHeap
 	next    *time.Timer
 	set     uint32        // how many were ever set
 	armed   bool          // next is set
@@ -350,79 +351,41 @@ func (c *clock) counts() (timers int, missed uint64) {
 	return len(c.heap), c.missed.Load()
 }
 
-// The heap. Each timer knows its index.
-
 func (c *clock) push(t *Timer) {
 	c.set++
 	t.order = c.set
-	c.heap = append(c.heap, t)
-	c.up(len(c.heap)-1, t)
+	heap.Push(&c.heap, t)
 }
 
-// remove takes a timer off the heap.
-func (c *clock) remove(t *Timer) {
-	i, last := int(t.at), len(c.heap)-1
-	moved := c.heap[last]
-	c.heap[last] = nil
-	c.heap = c.heap[:last]
-	if i == last {
-		c.shrink()
-		return
+func (c *clock) remove(t *Timer) { heap.Remove(&c.heap, int(t.at)) }
+
+// timerHeap orders timers by time, and by when they were set. Each knows its index.
+type timerHeap []*Timer
+
+func (h timerHeap) Len() int { return len(h) }
+
+func (h timerHeap) Less(i, j int) bool {
+	return h[i].when < h[j].when || h[i].when == h[j].when && int32(h[i].order-h[j].order) < 0
+}
+
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = int32(i), int32(j)
+}
+
+func (h *timerHeap) Push(t any) {
+	t.(*Timer).at = int32(len(*h))
+	*h = append(*h, t.(*Timer))
+}
+
+// Pop lets go of memory that a quarter of the timers need.
+func (h *timerHeap) Pop() any {
+	last := len(*h) - 1
+	t := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	if cap(*h) > 1024 && last < cap(*h)/4 {
+		*h = append(make([]*Timer, 0, 2*last), *h...)
 	}
-	if i > 0 && moved.before(c.heap[(i-1)/4]) {
-		c.up(i, moved)
-	} else {
-		c.down(i, moved)
-	}
-	c.shrink()
-}
-
-// shrink lets go of memory that a quarter of the timers need.
-func (c *clock) shrink() {
-	if n := len(c.heap); cap(c.heap) > 1024 && n < cap(c.heap)/4 {
-		c.heap = append(make([]*Timer, 0, 2*n), c.heap...)
-	}
-}
-
-// before orders timers by time, and by when they were set.
-func (t *Timer) before(o *Timer) bool {
-	return t.when < o.when || t.when == o.when && int32(t.order-o.order) < 0
-}
-
-func (c *clock) up(i int, t *Timer) {
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !t.before(c.heap[parent]) {
-			break
-		}
-		c.place(i, c.heap[parent])
-		i = parent
-	}
-	c.place(i, t)
-}
-
-func (c *clock) down(i int, t *Timer) {
-	for {
-		first := 4*i + 1
-		if first >= len(c.heap) {
-			break
-		}
-		least := first
-		for child := first + 1; child < min(first+4, len(c.heap)); child++ {
-			if c.heap[child].before(c.heap[least]) {
-				least = child
-			}
-		}
-		if !c.heap[least].before(t) {
-			break
-		}
-		c.place(i, c.heap[least])
-		i = least
-	}
-	c.place(i, t)
-}
-
-func (c *clock) place(i int, t *Timer) {
-	c.heap[i] = t
-	t.at = int32(i)
+	return t
 }

@@ -2,11 +2,7 @@ package executor
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -234,137 +229,6 @@ func TestSpans_WhoseProvider(t *testing.T) {
 	require.Len(t, named(ofParent.GetSpans(), defaultTaskName), 1)
 }
 
-func TestSpans_HowATaskEnds(t *testing.T) {
-	for name, c := range map[string]struct {
-		body              func(context.Context) error
-		kind, description string
-	}{
-		"an error":      {func(context.Context) error { return errors.New("ordinary") }, "*errors.errorString", "ordinary"},
-		"a long one":    {func(context.Context) error { return errors.New("first\nsecond") }, "*errors.errorString", "first"},
-		"ours":          {func(context.Context) error { return fmt.Errorf("wrapped: %w", ErrQueueFull) }, "queue_full", "wrapped: executor: queue full"},
-		"a deadline":    {func(context.Context) error { return context.DeadlineExceeded }, "context.deadlineExceededError", "context deadline exceeded"},
-		"cancelation":   {func(context.Context) error { return context.Canceled }, "*errors.errorString", "context canceled"},
-		"a panic":       {func(context.Context) error { panic("boom") }, "string", "panic: boom"},
-		"a panic error": {func(context.Context) error { panic(&PanicError{Value: "boom"}) }, "string", "panic: boom"},
-		"a Goexit":      {func(context.Context) error { runtime.Goexit(); return nil }, "goexit", ErrGoexit.Error()},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, k := range spanKinds {
-				panics := strings.HasPrefix(name, "a panic")
-				if k.name == "For" && (panics || name == "a Goexit") || k.name == "Do" && panics { // catches them, or lets them pass
-					continue
-				}
-				bareTask := strings.HasSuffix(k.name, "Go")
-				if bareTask && !strings.HasPrefix(name, "a panic") && name != "a Goexit" { // has no error
-					continue
-				}
-				x, tp := newTracing(t)
-				var handled *PanicError
-				e := newMeasured(t, WithPanicHandler(func(_ context.Context, p *PanicError) { handled = p }))
-				ctx, span := request(tp)
-				k.submit(t, ctx, e, c.body)
-				require.NoError(t, e.Quiesce(context.Background()))
-				span.End()
-				spans := named(x.GetSpans(), defaultTaskName)
-				require.Len(t, spans, 1, "%s: a span ends, however its task does", k.name)
-				require.Equal(t, codes.Error, spans[0].Status.Code)
-				require.Equal(t, c.description, spans[0].Status.Description, k.name)
-				v, _ := value(spans[0], "error.type")
-				metrics := "error"
-				if strings.HasPrefix(name, "a panic") || name == "a Goexit" {
-					metrics = "panic"
-				}
-				require.Equal(t, metrics, v.AsString(), "as in metrics")
-				require.Len(t, exceptions(spans[0]), 1)
-				require.Equal(t, c.kind, exceptions(spans[0])[0]["exception.type"])
-				if bareTask && name == "a panic" {
-					require.Contains(t, string(handled.Stack), "TestSpans_HowATaskEnds", "the stack of the panic")
-				}
-			}
-		})
-	}
-}
-
-// exceptions returns the attributes of a span's exception events.
-func exceptions(s tracetest.SpanStub) (all []map[string]string) {
-	for _, event := range s.Events {
-		if event.Name == "exception" {
-			attrs := map[string]string{}
-			for _, a := range event.Attributes {
-				attrs[string(a.Key)] = a.Value.AsString()
-			}
-			all = append(all, attrs)
-		}
-	}
-	return all
-}
-
-// Mutants: each task that the panic passes through notes it (ten panics in the list, ten exception events); the status has
-// the whole stack.
-func TestSpans_APanicThroughTenJoinsIsOneEvent(t *testing.T) {
-	x, tp := newTracing(t)
-	e := newMeasured(t)
-	ctx, span := request(tp)
-	var down func(ctx context.Context, depth int) int
-	down = func(ctx context.Context, depth int) int {
-		if depth == 0 {
-			panic("at the bottom")
-		}
-		return Fork(ctx, func(ctx context.Context) int { return down(ctx, depth-1) }).Join(ctx)
-	}
-	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) { return down(ctx, 10), nil })
-	require.NoError(t, err)
-	_, err = f.Wait(context.Background())
-	var p *PanicError
-	require.ErrorAs(t, err, &p)
-	require.Equal(t, "at the bottom", p.Value)
-	span.End()
-	spans := named(x.GetSpans(), defaultTaskName)
-	require.Len(t, spans, 11)
-	events := 0
-	for _, s := range spans {
-		require.Equal(t, "panic: at the bottom", s.Status.Description)
-		for _, attrs := range exceptions(s) {
-			events++
-			require.Equal(t, "at the bottom", attrs["exception.message"])
-			require.Contains(t, attrs["exception.stacktrace"], "TestSpans_APanicThroughTenJoinsIsOneEvent")
-		}
-	}
-	require.Equal(t, 1, events)
-	panics, _ := e.events.list()
-	require.Len(t, panics, 1)
-	require.Equal(t, 1, panics[0].Count)
-}
-
-// Mutant: what passes through OnThread counts as noted before.
-func TestSpans_APanicOnAThreadIsOneEventToo(t *testing.T) {
-	x, tp := newTracing(t)
-	e := newMeasured(t)
-	ctx, span := request(tp)
-	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
-		OnThread(ctx, func() { panic("on a thread") })
-		return 0, nil
-	})
-	require.NoError(t, err)
-	_, err = f.Wait(context.Background())
-	require.Error(t, err)
-	span.End()
-	spans := named(x.GetSpans(), defaultTaskName)
-	require.Len(t, spans, 1)
-	require.Len(t, exceptions(spans[0]), 1)
-	panics, _ := e.events.list()
-	require.Len(t, panics, 1)
-}
-
-func TestErrors_HaveATypeForOpenTelemetry(t *testing.T) {
-	for err, kind := range map[error]string{
-		ErrClosed: "closed", ErrQueueFull: "queue_full", ErrGoexit: "goexit", ErrInTask: "in_task", &PanicError{}: "panic",
-	} {
-		require.Equal(t, kind, semconv.ErrorType(fmt.Errorf("wrapped: %w", err)).Value.AsString())
-		require.ErrorIs(t, fmt.Errorf("wrapped: %w", err), err)
-	}
-}
-
 func TestSpans_SayWhereAndHowLong(t *testing.T) {
 	const pause = 20 * time.Millisecond
 	x, tp := newTracing(t)
@@ -449,60 +313,6 @@ func TestSpans_Stalls(t *testing.T) {
 	require.Equal(t, attribute.Key("executor.stall.reason"), s.Events[0].Attributes[0].Key)
 }
 
-// A task that submits itself again, traced, does not build a chain of contexts. Mutants: the span over the
-// parent's tracedContext; a name over the name before.
-func TestSpans_TasksThatSubmitThemselvesDoNotGrow(t *testing.T) {
-	const generations = 100
-	x, tp := newTracing(t)
-	for name, rename := range map[string]func(context.Context) context.Context{
-		"unnamed": func(ctx context.Context) context.Context { return ctx },
-		"named":   func(ctx context.Context) context.Context { return WithTaskName(ctx, "again") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			x.Reset()
-			e := newMeasured(t)
-			ctx, span := request(tp)
-			var sizes []int
-			var again func(ctx context.Context)
-			again = func(ctx context.Context) {
-				sizes = append(sizes, contextDepth(ctx))
-				if len(sizes) == generations {
-					return
-				}
-				if err := e.Go(rename(ctx), again); err != nil {
-					t.Error(err)
-				}
-			}
-			require.NoError(t, e.Go(rename(ctx), again))
-			require.NoError(t, e.Quiesce(context.Background()))
-			span.End()
-			require.Len(t, sizes, generations)
-			require.Equal(t, sizes[1], sizes[generations-1], "%v", sizes)
-			spans := x.GetSpans()
-			require.Len(t, spans, generations+1)
-		})
-	}
-}
-
-// contextDepth counts the contexts below one, by the prints of those of package context.
-func contextDepth(ctx context.Context) int {
-	switch c := ctx.(type) {
-	case *taskContext:
-		return 1 + contextDepth(c.parent)
-	case *tracedContext:
-		return 1 + contextDepth(c.Context) + contextDepth(c.base)
-	case *namedContext:
-		return 1 + contextDepth(c.Context)
-	case *acrossContext:
-		return len(c.via) + contextDepth(c.Context)
-	case *valuesContext:
-		return 1 + contextDepth(c.from)
-	case *detachedContext:
-		return 1 + contextDepth(c.Context)
-	}
-	return 1 + strings.Count(fmt.Sprint(ctx), "With")
-}
-
 // The context of a traced task is handed to other goroutines, and used there while the task runs and after
 // it. With -race.
 func TestSpans_ALeakedContextWorks(t *testing.T) {
@@ -553,27 +363,3 @@ func TestSpans_ALeakedContextWorks(t *testing.T) {
 		}
 	}
 }
-
-// A panic of a traced task that its waiter runs in place reaches the outer future with its own stack.
-func TestSpans_APanicKeepsItsStack(t *testing.T) {
-	_, tp := newTracing(t)
-	e := newMeasured(t)
-	ctx, span := request(tp)
-	defer span.End()
-	f, err := Submit(ctx, e, func(ctx context.Context) (int, error) {
-		inner, err := Submit(ctx, e, func(context.Context) (int, error) { panicSite(); return 0, nil })
-		if err != nil {
-			return 0, err
-		}
-		return inner.Wait(ctx)
-	})
-	require.NoError(t, err)
-	_, err = f.Wait(context.Background())
-	var p *PanicError
-	require.ErrorAs(t, err, &p)
-	require.Equal(t, "deep", p.Value)
-	require.Contains(t, string(p.Stack), "panicSite")
-}
-
-//go:noinline
-func panicSite() { panic("deep") }

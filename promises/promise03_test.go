@@ -336,3 +336,51 @@ func TestPromise03_AWaiterForASerialIsWokenWhenNobodyElseRuns(t *testing.T) {
 	require.NoError(t, result(t, other))
 	quiet(t, e)
 }
+
+// Mutant: a task that waits for itself parks, and hangs. Mutant: only the innermost task on the stack is looked at, or only
+// outside of Blocking.
+func TestPromise03_WaitingForOneselfIsAnError(t *testing.T) {
+	e := spared(t, 1, 1)
+	self := make(chan *executor.Future[error], 1)
+	f, err := executor.Submit(context.Background(), e, func(ctx context.Context) (error, error) {
+		me := <-self
+		_, direct := me.Wait(ctx)
+		_, foreign := me.Wait(context.Background())
+		var blocking error
+		executor.Blocking(ctx, func() { _, blocking = me.Wait(ctx) })
+		child, err := executor.Submit(ctx, e, func(ctx context.Context) (error, error) { // runs in place
+			_, err := me.Wait(ctx)
+			return err, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		below, err := child.Wait(ctx)
+		for i, got := range []error{direct, foreign, blocking, below} {
+			if !errors.Is(got, executor.ErrSelfWait) {
+				t.Errorf("%d: %v", i, got)
+			}
+		}
+		return nil, err
+	})
+	require.NoError(t, err)
+	self <- f
+	within(t, "the task returns", func() { require.NoError(t, result(t, f)) })
+
+	g := e.NewGroup(context.Background())
+	g.Go(func(ctx context.Context) error {
+		require.ErrorIs(t, g.Wait(), executor.ErrSelfWait)
+		executor.Blocking(ctx, func() { require.ErrorIs(t, g.Wait(), executor.ErrSelfWait) })
+		inner := e.NewGroup(ctx)
+		inner.Go(func(context.Context) error { return g.Wait() }) // runs in place, in inner's Wait
+		require.ErrorIs(t, inner.Wait(), executor.ErrSelfWait)
+		g.Go(func(context.Context) error { return nil }) // the group goes on
+		return nil
+	})
+	within(t, "the group ends", func() { require.NoError(t, g.Wait()) })
+	quiet(t, e)
+
+	_, err = new(executor.Future[int]).Wait(context.Background())
+	require.EqualError(t, err, "executor: Future not made by Submit")
+	require.PanicsWithError(t, "executor: Future not made by Submit", func() { new(executor.Future[int]).Done() })
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/stretchr/testify/require"
@@ -152,5 +154,50 @@ func TestPromise04_WaitingForOneselfBehindOnThreadAndDo(t *testing.T) {
 			})
 			quiet(t, e)
 		})
+	}
+}
+
+// A call that lends nothing because nothing waits gives no slot away, however often.
+func TestBlocking_NothingWaitsNoHandoff(t *testing.T) {
+	e := newExecutor(t, executor.WithSlots(2), executor.WithMaxSpares(8))
+	require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+		for range scaled(100000) {
+			executor.Blocking(ctx, func() {})
+		}
+		return nil
+	}))
+	s := quiet(t, e)
+	require.Zero(t, s.Handoffs)
+	require.Zero(t, s.Uncompensated)
+	require.Zero(t, s.Compensated)
+	require.Zero(t, s.Spares)
+}
+
+// Mutant: runners beyond the slots stay, or credits do.
+func TestBlocking_ABurstLeavesNothingBehind(t *testing.T) {
+	const slots = 2
+	n := scaled(1000)
+	e := newExecutor(t, executor.WithSlots(slots), executor.WithMaxSpares(n), executor.WithStallDetection(false),
+		executor.WithKeepAlive(time.Millisecond))
+	alive(t, e)
+	for range 2 {
+		before := runtime.NumGoroutine()
+		g := newGate(t)
+		var inside atomic.Int64
+		for range n {
+			require.NoError(t, e.Go(context.Background(), func(ctx context.Context) {
+				executor.Blocking(ctx, func() { inside.Add(1); g.Wait() })
+			}))
+		}
+		eventually(t, "all are inside", func() bool { return inside.Load() == int64(n) })
+		s := e.Stats()
+		require.Equal(t, n, s.Blocked)
+		require.GreaterOrEqual(t, s.Handoffs, uint64(n-slots))
+		g.Open()
+		quiet(t, e)
+		eventually(t, "the spares retire", func() bool {
+			return e.Stats().Spares == 0 && runtime.NumGoroutine() <= before+slots
+		})
+		require.Zero(t, e.Stats().Uncompensated)
 	}
 }

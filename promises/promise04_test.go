@@ -3,7 +3,6 @@ package promises
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -389,24 +388,4 @@ func TestPromise04_BlockingOutsideATaskJustRuns(t *testing.T) {
 		require.Equal(t, 2, ran)
 	})
 	quiet(t, e)
-}
-
-// Mutant: slots in Blocking keep their deques out of the thieves' sight.
-func TestPromise04_ChildrenOfABlockedTaskAreStolen(t *testing.T) {
-	for _, n := range []int{1, 2, 100} {
-		e := bare(t, 2)
-		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
-			var wg sync.WaitGroup
-			for range n {
-				wg.Add(1)
-				if err := e.Go(ctx, func(context.Context) { wg.Done() }); err != nil {
-					return err
-				}
-			}
-			// No spare: the other slot must come for them.
-			executor.Blocking(ctx, wg.Wait)
-			return nil
-		}), fmt.Sprint(n))
-		quiet(t, e)
-	}
 }

@@ -3,6 +3,7 @@ package promises
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
@@ -95,4 +96,41 @@ func TestPromise07_ABareGoexitJustEnds(t *testing.T) {
 	_, stderr, code := runChild(t, goexitChild)
 	require.Zero(t, code, stderr)
 	require.Contains(t, stderr, "survived")
+}
+
+// A Goexit in a task of a Serial that a waiter runs in place ends the waiter too; before its goroutine is gone, a loop below it waits for its
+// other half, which waits for the Serial. Mutant: the Serial is let go only with the goroutine.
+func TestPromise07_GoexitInASerialsTaskInPlaceLetsTheSerialGo(t *testing.T) {
+	e := bare(t, 2)
+	s := executor.NewSerial(e)
+	other, submitted := make(chan struct{}), make(chan struct{})
+	var ran atomic.Int32
+	within(t, "the loop ends", func() {
+		_ = executor.For(context.Background(), e, 2, func(ctx context.Context, i int) error {
+			if i == 0 {
+				executor.Blocking(ctx, func() { <-other }) // the other half is forked, and somebody else has it
+			} else {
+				close(other)
+				<-submitted
+			}
+			f, err := executor.SubmitOn(ctx, s, func(context.Context) (int, error) {
+				ran.Add(1)
+				runtime.Goexit()
+				return 1, nil
+			})
+			if err != nil {
+				return err
+			}
+			if i == 0 {
+				close(submitted)
+				for e.Stats().Lendable == 0 { // the other half waits
+					runtime.Gosched()
+				}
+			}
+			_, err = f.Wait(ctx)
+			return err
+		})
+	})
+	require.EqualValues(t, 2, ran.Load())
+	quiet(t, e)
 }

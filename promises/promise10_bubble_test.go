@@ -2,11 +2,9 @@ package promises
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,62 +108,5 @@ func TestPromise10_FakeTimeIsFreeWhileSomethingIsQueued(t *testing.T) {
 			close(release)
 			require.NoError(t, e.Shutdown(context.Background()))
 		})
-	}
-}
-
-// All blocking is marked, so the clock of the bubble says when the program ends, and nothing else does. Mutants: a
-// call that took no fake time counts as short, and keeps its slot until the next tick.
-func TestPromise10_MarkedProgramsEndAtTheSameFakeTime(t *testing.T) {
-	ends := map[string]time.Duration{"spares for all": 10 * time.Millisecond, "hand over hand": 0}
-	programs := map[string]func(e *executor.Executor) error{
-		"spares for all": func(e *executor.Executor) error {
-			ctx := context.Background()
-			g := e.NewGroup(ctx)
-			for i := range 120 {
-				g.Go(func(ctx context.Context) error {
-					executor.Blocking(ctx, func() { time.Sleep(time.Duration(i%7) * time.Millisecond) })
-					f, err := executor.Submit(ctx, e, func(ctx context.Context) (int, error) {
-						executor.Blocking(ctx, func() { time.Sleep(time.Duration(i%5) * time.Millisecond) })
-						return 1, nil
-					})
-					if err == nil {
-						_, err = f.Wait(ctx)
-					}
-					executor.Blocking(ctx, func() {})
-					return err
-				})
-			}
-			return g.Wait()
-		},
-		"hand over hand": func(e *executor.Executor) error { // each waits inside Blocking for the next, which is queued
-			for range 300 {
-				queued, ran := make(chan struct{}), make(chan struct{})
-				wait := func(ctx context.Context) { <-queued; executor.Blocking(ctx, func() { <-ran }) }
-				if err := errors.Join(e.Go(context.Background(), wait), e.Go(context.Background(), func(context.Context) { close(ran) })); err != nil {
-					return err
-				}
-				close(queued)
-				if err := e.Quiesce(context.Background()); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	for name, program := range programs {
-		for _, slots := range []int{1, 2, 3} {
-			var took [10]time.Duration
-			for i := range took {
-				synctest.Test(t, func(t *testing.T) {
-					e, err := executor.New(executor.WithSlots(slots))
-					require.NoError(t, err)
-					start := time.Now()
-					require.NoError(t, program(e))
-					took[i] = time.Since(start)
-					require.NoError(t, e.Close())
-				})
-			}
-			require.Equal(t, slices.Repeat([]time.Duration{ends[name]}, len(took)), took[:], "%s, %d slots", name, slots)
-		}
 	}
 }

@@ -206,3 +206,35 @@ func TestPromise12_BehindOnThreadATaskAtTheBoundIsTold(t *testing.T) {
 	require.EqualValues(t, 5, ran.Load())
 	quiet(t, e)
 }
+
+// Mutant: a limit, a backlog or KeepGoing is forgotten with the round, or may change in it.
+func TestPromise12_SettingsStayOverRounds(t *testing.T) {
+	e := bare(t, 4)
+	g := e.NewGroup(context.Background())
+	g.SetLimit(2)
+	g.SetBacklog(0)
+	g.KeepGoing()
+	for range 3 {
+		var p peak
+		for i := range 20 {
+			g.Go(func(context.Context) error {
+				p.Enter()
+				defer p.Leave()
+				runtime.Gosched()
+				return fmt.Errorf("task %d", i)
+			})
+		}
+		err := g.Wait()
+		require.Len(t, err.(interface{ Unwrap() []error }).Unwrap(), 20)
+		require.LessOrEqual(t, p.Max(), int64(2))
+	}
+	running := newGate(t)
+	g.Go(func(context.Context) error { running.Wait(); return nil })
+	require.Panics(t, func() { g.SetBacklog(5) })
+	require.Panics(t, func() { g.KeepGoing() })
+	running.Open()
+	require.NoError(t, g.Wait())
+	require.PanicsWithError(t, "executor: Group.SetBacklog(-1): must not be negative", func() { g.SetBacklog(-1) })
+	g.KeepGoing()
+	quiet(t, e)
+}

@@ -284,7 +284,7 @@ func TestCheckpoint_GivesEachItsShare(t *testing.T) {
 // deque and then block, marked and not; slots that are lent, retired and made; tasks that yield. Each of their children, and each that
 // yields, has its turn while the stream goes on. Nothing is said about when, so this holds on any machine. Mutants seen to fail: nobody
 // looks into the deques of others, lent slots included; who yields goes on only when nothing is queued.
-func TestPromise13_EveryTaskHasItsTurnBesideAStream(t *testing.T) {
+func TestSlots_EveryTaskHasItsTurnBesideAStream(t *testing.T) {
 	t.Parallel()
 	for _, slots := range []int{1, 2} {
 		e := newExecutor(t, executor.WithSlots(slots), executor.WithMaxSpares(16), executor.WithQueueLimit(64), executor.WithBudget(time.Millisecond))

@@ -393,26 +393,3 @@ func TestStream_EverySlotConsumesOne(t *testing.T) {
 		quiet(t, e)
 	}
 }
-
-// A consumer that is woken to help, and has nothing to run, stays asleep: in a bubble time could not go on otherwise.
-// Mutant: it waits anew, and wakes itself with that.
-func TestStream_AWaitingConsumerRests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e, other := bare(t, 2, executor.WithMaxSpares(0)), bare(t, 1)
-		started := make(chan struct{})
-		require.NoError(t, e.Go(bg, func(ctx context.Context) {
-			for range executor.Unordered(ctx, e, slices.Values([]int{1}), func(ctx context.Context, _ int) (int, error) {
-				close(started)
-				_, _, err := executor.Receive(ctx, time.After(time.Second))
-				return 0, err
-			}) {
-			}
-		}))
-		<-started
-		require.NoError(t, other.Go(bg, func(ctx context.Context) { // a visitor, for whom there is no spare
-			_ = e.Do(ctx, func(context.Context) error { return nil })
-		}))
-		require.NoError(t, other.Shutdown(bg))
-		require.NoError(t, e.Shutdown(bg))
-	})
-}

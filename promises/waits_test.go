@@ -252,3 +252,23 @@ func TestWaits_InABubble(t *testing.T) {
 		require.NoError(t, e.Shutdown(context.Background()))
 	})
 }
+
+// Mutant: slots in Blocking keep their deques out of the thieves' sight.
+func TestPromise04_ChildrenOfABlockedTaskAreStolen(t *testing.T) {
+	for _, n := range []int{1, 2, 100} {
+		e := bare(t, 2)
+		require.NoError(t, inTask(t, e, func(ctx context.Context) error {
+			var wg sync.WaitGroup
+			for range n {
+				wg.Add(1)
+				if err := e.Go(ctx, func(context.Context) { wg.Done() }); err != nil {
+					return err
+				}
+			}
+			// No spare: the other slot must come for them.
+			executor.Blocking(ctx, wg.Wait)
+			return nil
+		}), fmt.Sprint(n))
+		quiet(t, e)
+	}
+}
