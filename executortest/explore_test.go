@@ -353,6 +353,7 @@ func TestRand(t *testing.T) {
 			}
 			_ = group.Wait()
 			drawn[seed][fmt.Sprint(got)] = true
+			require.False(t, got[0] == got[1] && got[1] == got[2], "each task has numbers of its own")
 		})
 		require.Equal(t, seeds.Passed, v.Kind, v.Text)
 		require.Len(t, drawn[seed], 1, "two runs of a seed draw the same")

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/executortest"
+	"github.com/seed-97bda89a/executor/internal/seeds"
 	"github.com/stretchr/testify/require"
 )
 
@@ -101,4 +103,23 @@ func TestExplore_BadInput(t *testing.T) {
 	} {
 		require.Contains(t, runScenario(t, true, scenario+"=plain", c.env), c.says, fmt.Sprint(c))
 	}
+}
+
+// A task that spins until another has gone on does not starve it, whatever their priorities.
+func TestExplore_PCTIsFair(t *testing.T) {
+	t.Parallel()
+	v := seeds.Explore(t, seeds.Config{Last: 9, PCT: 1}, func(t *testing.T, e *executor.Executor) {
+		var set atomic.Bool
+		group := e.NewGroup(t.Context())
+		group.Go(func(ctx context.Context) error { return executor.Yield(ctx) })
+		group.Go(func(ctx context.Context) error {
+			for !set.Load() {
+				executor.Checkpoint(ctx)
+			}
+			return nil
+		})
+		group.Go(func(context.Context) error { set.Store(true); return nil })
+		require.NoError(t, group.Wait())
+	})
+	require.Equal(t, seeds.Passed, v.Kind, v.Text)
 }
