@@ -60,6 +60,10 @@ type handler struct {
 // body and writes, flushes and hijacked connections of the answer lend the slot while they wait. A panic or Goexit in next
 // reaches net/http as without it. Inside a task of e a request runs at once, as part of that task.
 //
+// An answer goes out when next returns, also after the end of its context. Where it must not wait for a handler that does not
+// look at its context, put http.TimeoutHandler in front, which runs each request on one more goroutine and keeps the whole answer
+// in memory first: nothing streams, and a late request has its slot until it returns.
+//
 // To bound bodies, put http.MaxBytesHandler around it: net/http closes the connection of a client that sends too much only
 // where MaxBytesReader is given the server's own ResponseWriter.
 //

@@ -8,8 +8,8 @@ import (
 )
 
 // bodies bounds how many requests are still sending their body. They are not work: a client that sends a byte a second
-// costs next to nothing, but if it counted like others, some hundred of them would turn everybody away. So they have a
-// bound of their own, and one more takes the place of the one that has been at it for longest.
+// holds no slot, only a spare. But some hundred of them would have all the spares, and then each holds a slot. So one more
+// takes the place of the one that has been at it for longest.
 type bodies struct {
 	most int
 

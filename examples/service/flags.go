@@ -15,7 +15,7 @@ type serveConfig struct {
 	addr, admin string
 	slots       int // 0 follows the CPU quota
 	queue       int
-	requests    int
+	bodies      int
 	native      int
 	timeout     time.Duration // of one request
 	lameDuck    time.Duration
@@ -65,9 +65,9 @@ func parseServe(args []string, stderr io.Writer) (serveConfig, error) {
 	flags.StringVar(&c.admin, "admin", "127.0.0.1:8081", "address for metrics, probes and the debug page; keep it private")
 	flags.IntVar(&c.slots, "slots", 0, "tasks that run at once; 0 follows the CPU quota")
 	flags.IntVar(&c.queue, "queue", 64, "requests that may wait for a slot; the next ones get 503")
-	flags.IntVar(&c.requests, "requests", 512, "requests in progress; the next ones get 503. As many more may still send their body; one more takes the place of the oldest")
+	flags.IntVar(&c.bodies, "bodies", 512, "requests that may still be sending their body; one more takes the place of the oldest")
 	flags.IntVar(&c.native, "native", 2, "calls into C at once")
-	flags.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a request may wait and run")
+	flags.DurationVar(&c.timeout, "timeout", 5*time.Second, "how long a request may wait for a slot and run")
 	flags.DurationVar(&c.lameDuck, "lame-duck", 0, "how long to go on after SIGTERM while /readyz says 503")
 	flags.DurationVar(&c.drain, "drain", 20*time.Second, "how long requests may take to end after that")
 	flags.BoolVar(&c.trace, "trace", false, "write the spans of all requests to standard output")
@@ -78,7 +78,7 @@ func parseServe(args []string, stderr io.Writer) (serveConfig, error) {
 	r.check(flags.NArg() == 0, "takes flags or the word load, not %q", flags.Args())
 	r.check(c.slots >= 0 && c.slots <= 4096, "-slots=%d: must be 0 to 4096", c.slots)
 	r.check(c.queue >= 1, "-queue=%d: must be at least 1", c.queue)
-	r.check(c.requests >= 1, "-requests=%d: must be at least 1", c.requests)
+	r.check(c.bodies >= 1 && c.bodies <= 10_000, "-bodies=%d: must be 1 to 10000", c.bodies)
 	r.check(c.native >= 1, "-native=%d: must be at least 1", c.native)
 	r.check(c.timeout > 0, "-timeout=%v: must be more than 0", c.timeout)
 	r.check(c.lameDuck >= 0, "-lame-duck=%v: must not be negative", c.lameDuck)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"image/png"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,13 +35,17 @@ func newService(t *testing.T, log io.Writer, opts ...executor.Option) *service {
 	native, err := executor.NewBulkhead(t.Name(), 2)
 	require.NoError(t, err)
 	return &service{
-		exec: newExecutor(t, opts...), native: native, requests: 10, bodies: bodies{most: 10},
-		timeout: time.Minute, log: slog.New(slog.NewTextHandler(log, nil)),
+		exec: newExecutor(t, opts...), native: native, bodies: bodies{most: 10}, timeout: time.Minute,
+		log: slog.New(slog.NewTextHandler(log, nil)),
 	}
 }
 
-// ask sends a request to the handlers, without a network.
-func ask(ctx context.Context, h http.Handler, method, target string, body io.Reader) *httptest.ResponseRecorder {
+// ask sends a request to the routes of s, without a network.
+func ask(ctx context.Context, s *service, method, target string, body io.Reader) *httptest.ResponseRecorder {
+	return askOf(ctx, s.onExecutor(s.routes()), method, target, body)
+}
+
+func askOf(ctx context.Context, h http.Handler, method, target string, body io.Reader) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, method, target, body))
 	return w
@@ -65,7 +71,7 @@ func TestThumbnail_IsAPicture(t *testing.T) {
 	for target, width := range map[string]int{
 		"/thumbnail": 160, "/thumbnail?width=1": 1, "/thumbnail?width=640&seed=9": 640,
 	} {
-		w := ask(t.Context(), s.routes(), "GET", target, nil)
+		w := ask(t.Context(), s, "GET", target, nil)
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", target, w.Body)
 		require.Equal(t, "image/png", w.Header().Get("Content-Type"))
 		picture, err := png.Decode(w.Body)
@@ -80,7 +86,7 @@ func TestHash_IsThatOfTheBody(t *testing.T) {
 	s := newService(t, io.Discard)
 	for _, size := range []int{0, 1, largestBody} {
 		body := bytes.Repeat([]byte("x"), size)
-		w := ask(t.Context(), s.routes(), "POST", "/hash", bytes.NewReader(body))
+		w := ask(t.Context(), s, "POST", "/hash", bytes.NewReader(body))
 		want := sha256.Sum256(body)
 		require.Equal(t, http.StatusOK, w.Code)
 		require.Equal(t, hex.EncodeToString(want[:])+"\n", w.Body.String())
@@ -100,42 +106,48 @@ func TestRequests_ThatMakeNoSenseAreTheClients(t *testing.T) {
 		{"GET", "/hash", 0, http.StatusMethodNotAllowed},
 		{"GET", "/", 0, http.StatusNotFound},
 	} {
-		w := ask(t.Context(), s.routes(), bad.method, bad.target, bytes.NewReader(make([]byte, bad.size)))
+		w := ask(t.Context(), s, bad.method, bad.target, bytes.NewReader(make([]byte, bad.size)))
 		require.Equal(t, bad.status, w.Code, "%+v: %s", bad, w.Body)
 	}
-	require.Zero(t, s.exec.Stats().Submitted)
 }
 
+// One request runs, one waits, and the next is told to come back, whatever it asks for. Mutant: each route has a handler, and so
+// a bound, of its own.
 func TestService_ShedsWhatItHasNoRoomFor(t *testing.T) {
 	s := newService(t, io.Discard, executor.WithSlots(1), executor.WithQueueLimit(1), executor.WithStallDetection(false))
+	h := s.onExecutor(s.routes())
 	release := occupy(t, s.exec)
-	queued, err := executor.TrySubmit(t.Context(), s.exec, func(context.Context) (int, error) { return 7, nil })
-	require.NoError(t, err)
+	waits := make(chan *httptest.ResponseRecorder)
+	go func() { waits <- askOf(context.Background(), h, "GET", "/thumbnail", nil) }()
+	for s.exec.Stats().Queued == 0 {
+		time.Sleep(time.Millisecond)
+	}
 
-	w := ask(t.Context(), s.routes(), "GET", "/thumbnail", nil)
-	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	for method, target := range map[string]string{"GET": "/thumbnail", "POST": "/hash"} {
+		w := askOf(t.Context(), h, method, target, strings.NewReader(""))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code)
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+	}
+	require.EqualValues(t, 2, s.exec.Stats().RejectedFull)
 
 	release()
-	seven, err := queued.Wait(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, 7, seven)
-	require.Equal(t, http.StatusOK, ask(t.Context(), s.routes(), "GET", "/thumbnail", nil).Code, "there is room again")
+	require.Equal(t, http.StatusOK, (<-waits).Code)
+	require.Equal(t, http.StatusOK, askOf(t.Context(), h, "GET", "/thumbnail", nil).Code, "there is room again")
 
 	require.NoError(t, s.exec.Shutdown(t.Context()))
-	w = ask(t.Context(), s.routes(), "GET", "/thumbnail", nil)
+	w := askOf(t.Context(), h, "GET", "/thumbnail", nil)
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, "the end is like being full")
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 }
 
-// Clients that send their body a byte at a time take nobody's place: not that of a request without a body, nor that of
-// another body, which takes the place of the oldest one.
+// Clients that send their body a byte at a time take nobody's place: not the slot of a request without a body, nor the place
+// of another body, which takes that of the oldest one.
 //
-// Mutant: bodies that are being read count as requests in progress. Mutant: at the bound the newcomer is refused.
+// Mutants: the body is read outside of Blocking; at the bound the newcomer is thrown out.
 func TestService_SlowBodiesTurnNobodyAway(t *testing.T) {
-	s := newService(t, io.Discard)
+	s := newService(t, io.Discard, executor.WithSlots(1), executor.WithStallDetection(false))
 	s.bodies.most = 3
-	server := httptest.NewServer(s.routes())
+	server := httptest.NewServer(s.onExecutor(s.routes()))
 	defer server.Close()
 	slow := make(chan error, 20)
 	var bodies []*io.PipeWriter
@@ -159,14 +171,26 @@ func TestService_SlowBodiesTurnNobodyAway(t *testing.T) {
 	require.NoError(t, err)
 	res.Body.Close()
 	require.Equal(t, http.StatusOK, res.StatusCode)
-	res, err = http.Post(server.URL+"/hash", "", strings.NewReader("quick"))
+	body, rest := io.Pipe()
+	status := make(chan int, 1)
+	go func() {
+		res, err := http.Post(server.URL+"/hash", "", body)
+		if err != nil {
+			t.Error(err)
+			res = &http.Response{Body: http.NoBody}
+		}
+		res.Body.Close()
+		status <- res.StatusCode
+	}()
+	_, err = rest.Write([]byte("begun"))
 	require.NoError(t, err)
-	res.Body.Close()
-	require.Equal(t, http.StatusOK, res.StatusCode)
+	<-slow // it gave up its place
+	require.NoError(t, rest.Close())
+	require.Equal(t, http.StatusOK, <-status)
 	for _, rest := range bodies {
 		rest.Close()
 	}
-	for range 3 {
+	for range 2 {
 		<-slow
 	}
 }
@@ -177,14 +201,14 @@ func TestService_DropsWhatComesTooLate(t *testing.T) {
 	s.timeout = 10 * time.Millisecond
 	release := occupy(t, s.exec)
 
-	w := ask(t.Context(), s.routes(), "GET", "/thumbnail", nil)
+	w := ask(t.Context(), s, "GET", "/thumbnail", nil)
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
 
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.timeout = time.Minute
-	require.Equal(t, statusClientGone, ask(gone, s.routes(), "GET", "/thumbnail", nil).Code)
+	require.Equal(t, statusClientGone, ask(gone, s, "GET", "/thumbnail", nil).Code)
 	require.Empty(t, log.String(), "neither is an error of the service")
 
 	release()
@@ -194,37 +218,86 @@ func TestService_DropsWhatComesTooLate(t *testing.T) {
 	require.Equal(t, uint64(1), stats.Canceled)
 }
 
-func TestService_AnswersBeforeATaskThatDoesNotStop(t *testing.T) {
+// A request runs on its own goroutine, so its answer waits for it, however late it is; what comes too late is the answer all
+// the same. Mutant: the time for a request is not in its context.
+func TestService_WaitsForATaskThatDoesNotStop(t *testing.T) {
 	s := newService(t, io.Discard)
 	s.timeout = 10 * time.Millisecond
-	gate := make(chan struct{})
-	deaf := s.onExecutor("deaf", func(http.ResponseWriter, *http.Request) (job, error) {
-		return func(context.Context) (reply, error) {
-			<-gate
-			return reply{}, nil
-		}, nil
-	})
-	require.Equal(t, http.StatusServiceUnavailable, ask(t.Context(), deaf, "GET", "/", nil).Code)
-	close(gate)
-	require.NoError(t, s.exec.Quiesce(t.Context()))
-	require.Equal(t, uint64(1), s.exec.Stats().Submitted)
+	server := httptest.NewServer(s.onExecutor(deaf(func(r *http.Request) { <-r.Context().Done() })))
+	defer server.Close()
+	answer := fetch(t, server.URL)
+	for answer == "503 too slow\n" { // the time was over before it began
+		answer = fetch(t, server.URL)
+	}
+	require.Equal(t, "200 late", answer)
 }
 
+// With http.TimeoutHandler in front the answer goes out before such a task ends. It keeps its slot, and the server does not
+// know of it any more, but the executor's Shutdown waits for it.
+//
+// Mutant: without TimeoutHandler it hangs.
+func TestService_AnswersBeforeATaskThatDoesNotStop(t *testing.T) {
+	s := newService(t, io.Discard, executor.WithStallDetection(false))
+	var begun atomic.Int64
+	gate := make(chan struct{})
+	server := httptest.NewServer(http.TimeoutHandler(s.onExecutor(deaf(func(*http.Request) {
+		begun.Add(1)
+		<-gate
+	})), 10*time.Millisecond, "too slow"))
+	defer server.Close()
+	for begun.Load() == 0 { // else the time was over before it began
+		require.Equal(t, "503 too slow", fetch(t, server.URL))
+	}
+	require.NoError(t, server.Config.Shutdown(t.Context()))
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.exec.Shutdown(over), context.Canceled, "it is still there")
+	require.Zero(t, s.exec.Stats().Completed)
+	close(gate)
+	require.NoError(t, s.exec.Shutdown(t.Context()))
+	require.EqualValues(t, begun.Load(), s.exec.Stats().Completed)
+}
+
+// fetch returns the status and the text that a server answers with.
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return fmt.Sprint(res.StatusCode, " ", string(body))
+}
+
+// deaf makes routes whose one handler calls fn, whatever its context says.
+func deaf(fn func(*http.Request)) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fn(r)
+		fmt.Fprint(w, "late")
+	})
+	return mux
+}
+
+// Mutants: what is meant for net/http is answered; the pattern is not told outside.
 func TestService_OutlivesAPanic(t *testing.T) {
 	var log strings.Builder
 	s := newService(t, &log)
-	h := s.onExecutor("bad", func(http.ResponseWriter, *http.Request) (job, error) {
-		return func(context.Context) (reply, error) { panic("secret") }, nil
-	})
-	w := ask(t.Context(), h, "GET", "/", nil)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /bad", func(http.ResponseWriter, *http.Request) { panic("secret") })
+	mux.HandleFunc("GET /abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	h := s.onExecutor(mux)
+	w := askOf(t.Context(), h, "GET", "/bad", nil)
 	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.NotContains(t, w.Body.String(), "secret")
 	require.Contains(t, log.String(), "value=secret")
-	require.Contains(t, log.String(), "handlers_test.go")
+	require.Contains(t, log.String(), `route="GET /bad"`)
+	require.Contains(t, log.String(), "TestService_OutlivesAPanic", "the stack is that of the panic")
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { askOf(t.Context(), h, "GET", "/abort", nil) })
+	require.EqualValues(t, 2, s.exec.Stats().Panicked)
 
-	failing := s.onExecutor("bad", func(http.ResponseWriter, *http.Request) (job, error) {
-		return func(context.Context) (reply, error) { return reply{}, io.ErrUnexpectedEOF }, nil
-	})
-	require.Equal(t, http.StatusInternalServerError, ask(t.Context(), failing, "GET", "/", nil).Code)
+	w = httptest.NewRecorder()
+	s.fail(w, httptest.NewRequest("GET", "/", nil), io.ErrUnexpectedEOF)
+	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.Contains(t, log.String(), io.ErrUnexpectedEOF.Error())
 }

@@ -21,7 +21,7 @@ import (
 func TestFlags_AreChecked(t *testing.T) {
 	for want, args := range map[string][]string{
 		"-queue=0":          {"-queue", "0"},
-		"-requests=0":       {"-requests", "0"},
+		"-bodies=0":         {"-bodies", "0"},
 		"-slots=-1":         {"-slots", "-1"},
 		"-native=0":         {"-native", "0"},
 		"-timeout=0s":       {"-timeout", "0s"},

@@ -19,9 +19,9 @@ const (
 	iterations  = 64
 )
 
-// thumbnail returns a small PNG. It runs in a task: painting splits over idle slots, the C function has its
+// picture returns a small PNG. It runs in a task: painting splits over idle slots, the C function has its
 // bulkhead, and the context ends both.
-func (s *service) thumbnail(ctx context.Context, seed uint64, width int) ([]byte, error) {
+func (s *service) picture(ctx context.Context, seed uint64, width int) ([]byte, error) {
 	large, err := paint(ctx, s.exec, seed)
 	if err != nil {
 		return nil, err

@@ -278,5 +278,5 @@ func TestProgram_WritesSpans(t *testing.T) {
 		ids[span.Name], parents[span.Name] = span.SpanContext.SpanID, span.Parent.SpanID
 	}
 	require.NotEmpty(t, ids["GET /thumbnail"], &p.stdout)
-	require.Equal(t, ids["GET /thumbnail"], parents["thumbnail"], "the task is part of the request: %s", &p.stdout)
+	require.Equal(t, ids["GET /thumbnail"], parents["/thumbnail"], "the task is part of the request: %s", &p.stdout)
 }

@@ -29,7 +29,8 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 	options := []executor.Option{
 		executor.WithName("service"),
 		executor.WithQueueLimit(cfg.queue),
-		executor.WithHistogramSampling(1), // tasks of milliseconds can be timed all
+		executor.WithMaxSpares(256 + cfg.bodies), // the default, and one for each body that is waited for
+		executor.WithHistogramSampling(1),        // tasks of milliseconds can be timed all
 		executor.WithLogger(log),
 		executor.WithMeterProvider(tel.meters),
 		executor.WithTracerProvider(tel.tracers),
@@ -47,9 +48,9 @@ func serve(ctx context.Context, cfg serveConfig, log *slog.Logger, stdout io.Wri
 		return err
 	}
 
-	svc := &service{exec: exec, native: native, requests: int64(cfg.requests), bodies: bodies{most: cfg.requests}, timeout: cfg.timeout, log: log}
+	svc := &service{exec: exec, native: native, bodies: bodies{most: cfg.bodies}, timeout: cfg.timeout, log: log}
 	var ready atomic.Bool
-	api, err := listen(cfg.addr, log, otelhttp.NewHandler(svc.routes(), "http", otelhttp.WithServerName("service"),
+	api, err := listen(cfg.addr, log, otelhttp.NewHandler(svc.onExecutor(svc.routes()), "http", otelhttp.WithServerName("service"),
 		otelhttp.WithMeterProvider(tel.meters), otelhttp.WithTracerProvider(tel.tracers)))
 	if err != nil {
 		return err
