@@ -23,6 +23,11 @@ type Border struct {
 func (b *Border) Enter(bubble uint64) bool {
 	if bubble == 0 {
 		b.outside.Add(1) // then look: Wait seals, then looks at this
+		if b.sealed.Load() == 0 {
+			return true
+		}
+		b.mu.Lock() // the seal may be that of a Wait that is about to be refused
+		defer b.mu.Unlock()
 		if b.sealed.Load() != 0 {
 			b.outside.Add(-1)
 			return false
@@ -61,14 +66,16 @@ func (b *Border) Wait(bubble uint64) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.waiting > 0 { // in this bubble: nobody else has come since, and who is outside now is about to be refused
+		b.waiting++
+		return true
+	}
 	b.sealed.Store(bubble)
 	if b.outside.Load() == 0 && len(b.of) == 1 {
 		b.waiting++
 		return true
 	}
-	if b.waiting == 0 {
-		b.sealed.Store(0)
-	}
+	b.sealed.Store(0)
 	return false
 }
 

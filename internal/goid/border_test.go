@@ -1,6 +1,9 @@
 package goid
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // What may begin and what may wait, for calls outside (0) and in two bubbles. Mutants: Wait looks at calls outside only, or at
 // bubbles only; the seal stays after a refusal, or goes while another one waits; a refused call counts.
@@ -36,5 +39,36 @@ func TestBorder_WaitsStayOnOneSide(t *testing.T) {
 				t.Errorf("%s, step %d: %s from %d is %v", name, i, s.do, s.bubble, got)
 			}
 		}
+	}
+}
+
+// Who is about to be refused does nothing to others in that moment. Mutants: Enter believes the seal of a Wait that is about to be
+// refused; Wait counts a call that is about to be refused.
+func TestBorder_TheRefusedDisturbNobody(t *testing.T) {
+	var one, two Border
+	one.Enter(0)
+	one.Enter(1)
+	one.mu.Lock()
+	one.sealed.Store(1) // Wait, which is going to see the call outside
+	entered := make(chan bool)
+	go func() { entered <- one.Enter(0) }()
+	select {
+	case <-entered:
+		t.Error("a call outside does not wait for the answer")
+		return
+	case <-time.After(20 * time.Millisecond):
+	}
+	one.sealed.Store(0)
+	one.mu.Unlock()
+	if !<-entered {
+		t.Error("a call outside is refused, and nobody waits")
+	}
+
+	two.Enter(1)
+	two.Enter(1)
+	two.Wait(1)
+	two.outside.Add(1) // Enter, which is going to see the seal
+	if !two.Wait(1) {
+		t.Error("a call in the bubble may not wait, and nobody else is there")
 	}
 }
