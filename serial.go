@@ -261,9 +261,9 @@ func (k *Keyed[K]) SetLimit(n int) {
 	case k.e == nil || k.misuse != nil:
 		return
 	}
+	k.e.meetInside(nil, "Keyed.SetLimit") // before it has done anything
 	k.room.limit.Store(int64(n))
 	if k.room.waiting.Load() > 0 {
-		k.e.meetInside(nil, "Keyed.SetLimit")
 		k.room.settle(func(*waiter) verdict { return verdictWait })
 	}
 }

@@ -272,6 +272,13 @@ func TestPromise10_TwoExecutorsOneInABubble(t *testing.T) {
 		}
 		require.NoError(t, g.Wait())
 		close(hold)
+		synctest.Wait()
+		again := make(chan struct{})
+		require.NoError(t, k.Go(context.Background(), 1, func(context.Context) { <-again }))
+		synctest.Wait()
+		require.NoError(t, k.TryGo(context.Background(), 1, func(context.Context) {}))
+		require.ErrorIs(t, k.TryGo(context.Background(), 1, func(context.Context) {}), executor.ErrQueueFull, "SetLimit has panicked, and changed the limit")
+		close(again)
 		require.NoError(t, in.Close())
 		for _, text := range elsewhere([]func(){func() { _ = in.Go(context.Background(), func(context.Context) {}) }}) {
 			require.Empty(t, text, "after its end there is nobody to wake")
