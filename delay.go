@@ -87,8 +87,9 @@ func (d *delayRule) pass(now, oldest time.Duration) {
 		d.begun, d.until = true, now+d.target
 	}
 	if skip := (now - d.until) / d.target; skip > forgetDelays {
+		until := now - (now-d.until)%d.target - (lateIntervals-1)*d.target // what is queued may stand since (V2)
 		*d = newDelayRule(d.target)
-		d.begun, d.until = true, now-(now-d.until)%d.target
+		d.begun, d.until = true, until
 	}
 	for ; now >= d.until; d.until += d.target {
 		d.close(max(0, oldest-(now-d.until)))

@@ -135,7 +135,7 @@ func TestDelay_Rule(t *testing.T) {
 		"idle time is no slow pace":   {overload, work(40*ms, 45*ms, ms), idle(46 * ms), work(50*ms, 55*ms, ms), idle(56 * ms), ask(61*ms, 9*ms, 9, false)},
 		"all slots rest":              {overload, ask(41*ms, 9*ms, 10, true), rest(50 * ms), ask(51*ms, 9*ms, 10, false), ask(52*ms, 11*ms, 10, true), work(70*ms, 80*ms, 11*ms), ask(80*ms, 9*ms, 10, true)},
 		"a long silence":              {overload, ask(9*time.Second, 0, 0, false), ask(9*time.Second+10*ms, 9*ms, 100, false)},
-		"a long standstill":           {overload, ask(9*time.Second, 9*time.Second, 1, false), ask(9*time.Second+10*ms, 9*time.Second, 1, true)},
+		"a long standstill":           {overload, ask(9*time.Second, 9*time.Second, 1, true), ask(9*time.Second+10*ms, 9*time.Second, 1, true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rule := newDelayRule(10 * ms)
