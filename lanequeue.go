@@ -58,18 +58,20 @@ type laneQueue struct {
 	seen    uint64 // moved, when the keeper last looked
 	still   int
 
-	submitted, taken, rejected, shed uint64
-	handed                           atomic.Uint64 // tasks that never were in the queue (P7)
+	submitted, taken uint64
+	rejected, shed   atomic.Uint64 // counted when it is known that no task of the executor asked
+	handed           atomic.Uint64 // tasks that never were in the queue (P7)
 }
 
 // overloaded returns ErrOverloaded if the lane refuses the task. Caller holds the injector's lock.
 func (l *lanes) overloaded(at *spot, en entry) error {
 	if lq := at.queue(); l.e.overloaded(lq.delay, &lq.queue, en) {
-		lq.shed++
 		return ErrOverloaded
 	}
 	return nil
 }
+
+func (l *lanes) countShed(at *spot) { at.queue().shed.Add(1) }
 
 // accept is injector.accept (N7).
 func (q *laneQueue) accept(at *spot, en entry) bool {
@@ -335,13 +337,16 @@ func (l *lanes) admit(ctx context.Context, en entry, wait bool) (*waiter, error)
 		l.e.notify()
 		return nil, nil
 	}
-	if err == nil && !wait {
-		lq.rejected++
-	}
 	q.unlock()
+	full := err == nil && !wait
 	w, err := l.e.admitLate(nil, ctx, en, wait, err)
-	if w != nil && !w.own {
+	switch {
+	case w != nil && !w.own:
 		w.of = at
+	case sameError(err, ErrOverloaded):
+		l.countShed(at)
+	case full && sameError(err, ErrQueueFull):
+		lq.rejected.Add(1)
 	}
 	return w, err
 }
@@ -381,7 +386,7 @@ func (l *lanes) stats(now time.Duration) []LaneStats {
 		c, handed := q.class, q.handed.Load()
 		all[i] = LaneStats{
 			Name: q.name, Queued: q.queue.len, QueueLimit: q.limit, Waiting: q.waiters.len, Running: c.Running, Share: c.Share(),
-			Submitted: q.submitted + handed, Taken: q.taken + handed, Rejected: q.rejected, Shed: q.shed, OldestAge: q.ages.Oldest(q.queue.pushed, q.queue.len, now),
+			Submitted: q.submitted + handed, Taken: q.taken + handed, Rejected: q.rejected.Load(), Shed: q.shed.Load(), OldestAge: q.ages.Oldest(q.queue.pushed, q.queue.len, now),
 		}
 	}
 	return all

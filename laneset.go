@@ -29,6 +29,7 @@ type laning interface {
 	requeue(at *spot, en entry)
 	addDrain(at *spot, en entry)
 	overloaded(at *spot, en entry) error                              // why WithQueueDelay refuses it, or nil
+	countShed(at *spot)                                               // it was refused for that; without mu
 	take(d *deque, most, share int) (first entry, ok bool, did taken) // releases mu
 	takeSeat() (*seat, holding, *waiter)
 	start(ctx context.Context, fn func(context.Context)) bool // the short way in (N9); takes mu itself

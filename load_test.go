@@ -342,6 +342,39 @@ func TestQueueDelay_WhoIsRefused(t *testing.T) {
 	})
 }
 
+// What a lane counts as refused was refused: not what a task of the executor submits with a context that does not tell. Mutants: it is
+// counted before that is known; never; work of Serials is not.
+func TestQueueDelay_LanesCountWhatTheyRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, err := New(WithSlots(1), WithQueueDelay(10*time.Millisecond), WithStallDetection(false), WithLanes(Lane{}, Lane{Name: "full", QueueLimit: 1}))
+		require.NoError(t, err)
+		bg, nothing, s := context.Background(), func(context.Context) {}, NewSerial(e)
+		full := WithLane(bg, "full")
+		submit := func(want ...error) {
+			for i, err := range []error{e.TryGo(bg, nothing), s.TryGo(bg, nothing), e.TryGo(full, nothing)} {
+				require.Equal(t, want[i], err)
+			}
+		}
+		inside, done := make(chan func()), make(chan struct{})
+		require.NoError(t, e.Go(bg, func(context.Context) {
+			(<-inside)()
+			close(done)
+		}))
+		synctest.Wait()
+		require.NoError(t, e.Go(bg, nothing))
+		time.Sleep(time.Second)
+		require.NoError(t, e.Go(full, nothing))
+		submit(ErrOverloaded, ErrOverloaded, ErrQueueFull)
+		inside <- func() { submit(nil, nil, nil) }
+		<-done
+		stats := e.Stats()
+		require.EqualValues(t, 2, stats.Lanes[0].Shed)
+		require.EqualValues(t, 1, stats.Lanes[1].Rejected)
+		require.EqualValues(t, 3, stats.Rejected)
+		require.NoError(t, e.Shutdown(bg))
+	})
+}
+
 func TestQueueDelay_BadTarget(t *testing.T) {
 	_, err := New(WithQueueDelay(0))
 	require.EqualError(t, err, "executor: WithQueueDelay(0s): must be at least 1ms")

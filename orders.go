@@ -315,11 +315,12 @@ func (e *Executor) orderSpot(r *runner, ctx context.Context, en entry) (at *spot
 		err = ErrOverloaded
 	}
 	q.mu.Unlock()
-	if err != nil {
-		caller := currentRunner(ctx)
-		if caller.of(e) != nil { // the context does not tell, but it is a task of this executor
-			err = nil
-		}
+	switch {
+	case err == nil:
+	case currentRunner(ctx).of(e) != nil: // the context does not tell, but it is a task of this executor
+		err = nil
+	case at != nil:
+		q.lanes.countShed(at)
 	}
 	return at, err
 }
