@@ -226,11 +226,16 @@ func (q *injector) oldest(now time.Duration) time.Duration {
 	return age
 }
 
-// checkLane returns why tasks with this parent can not be submitted, or nil.
-func (e *Executor) checkLane(parent context.Context) error {
+// spotOf returns where tasks from outside with this parent wait, which is nil without lanes, or why they can not be submitted.
+func (e *Executor) spotOf(parent context.Context) (*spot, error) {
 	if e.inject.lanes != nil {
-		return e.inject.lanes.check(parent)
+		return e.inject.lanes.spot(parent)
 	}
+	return nil, e.checkLane(parent)
+}
+
+// checkLane returns why tasks with this parent can not be submitted to an executor without lanes, or nil.
+func (e *Executor) checkLane(parent context.Context) error {
 	if name := laneOf(parent, e); name != "" {
 		return &unknownLane{e, name}
 	}

@@ -22,7 +22,6 @@ import (
 // unless it says otherwise.
 type laning interface {
 	admit(ctx context.Context, en entry, wait bool) (*waiter, error) // takes mu itself
-	check(parent context.Context) error                              // whether the lane is known; without mu
 	spot(parent context.Context) (*spot, error)                      // where a task with this parent waits; without mu
 	enlist(w *waiter, stuck bool) (settled bool, err error)          // takes mu itself
 	guest(r *runner, parent context.Context) (got bool, err error)   // takes mu itself
@@ -110,11 +109,6 @@ func (l *lanes) spot(parent context.Context) (*spot, error) {
 		return at, nil
 	}
 	return nil, &unknownLane{l.e, name}
-}
-
-func (l *lanes) check(parent context.Context) error {
-	_, err := l.spot(parent)
-	return err
 }
 
 func (l *lanes) forget() {

@@ -299,15 +299,11 @@ func (e *Executor) orderSpot(r *runner, ctx context.Context, en entry) (at *spot
 	if r != nil || !anyRule.Load() {
 		return nil, nil
 	}
-	q := &e.inject
-	if q.lanes != nil {
-		at, err = q.lanes.spot(en.of.parent)
-	} else {
-		err = e.checkLane(en.of.parent)
-	}
+	at, err = e.spotOf(en.of.parent)
 	if err != nil || e.cfg.queueDelay == nil {
 		return at, err
 	}
+	q := &e.inject
 	q.mu.Lock()
 	if at != nil {
 		err = q.lanes.overloaded(at, en)

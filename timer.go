@@ -18,13 +18,14 @@ type Timer struct {
 	fn      func(context.Context)
 	when    time.Duration // since epoch: when it fires next, or fired last
 	period  time.Duration // 0: once
+	lane    waitedFor     // in which its tasks wait, where there are lanes
 	unwatch func() bool   // forgets ctx, or nil
 	at      int32         // its index in the heap, or one of these:
 	order   uint32        // of timers for the same time, the one that was set first fires first
 }
 
 const (
-	timerFired = -1 // its task is queued or runs
+	timerFired = -1 // its task is due, queued or runs
 	timerOver  = -2 // it will not fire any more
 )
 
@@ -98,19 +99,13 @@ type clock struct {
 	alarm   time.Duration // for when
 	running bool          // fire
 	closed  bool
-	away    map[*Timer]struct{}     // of Every, while the task is queued or runs
-	due     map[waitedFor]*[]firing // of lanes: what a goroutine for each of them submits
-}
-
-// firing is a task of a timer that is due.
-type firing struct {
-	ctx context.Context // its parent
-	fn  func(context.Context)
+	away    map[*Timer]struct{}    // those that have fired and are not over
+	due     map[waitedFor][]*Timer // of lanes: what a goroutine for each of them submits
 }
 
 func (e *Executor) clockOf() *clock {
 	if e.clock.Load() == nil {
-		var c ticking = &clock{e: e}
+		var c ticking = &clock{e: e, away: make(map[*Timer]struct{}), due: make(map[waitedFor][]*Timer)}
 		e.clock.CompareAndSwap(nil, &c)
 	}
 	return e.timers().(*clock)
@@ -130,9 +125,11 @@ func (e *Executor) addTimer(ctx context.Context, d, period time.Duration, fn fun
 	c := e.clockOf()
 	t := &Timer{clock: c, ctx: e.parentOf(ctx), fn: fn, when: now + d, period: period}
 	parent := t.ctx
-	if err := e.checkLane(parent); err != nil {
+	at, err := e.spotOf(parent)
+	if err != nil {
 		return nil, err
 	}
+	t.lane = at.in()
 	c.mu.Lock()
 	if c.closed || e.word.Load()&draining != 0 {
 		c.mu.Unlock()
@@ -190,19 +187,13 @@ func (c *clock) fire() {
 	for !c.closed && len(c.heap) > 0 && c.heap[0].when <= time.Since(epoch) {
 		t := c.heap[0]
 		c.remove(t)
-		ctx, fn, unwatch := t.ctx, t.fn, func() bool { return true }
-		if t.period == 0 {
-			unwatch = c.forget(t)
-		} else {
-			t.at, fn = timerFired, t.tick
-			if c.away == nil {
-				c.away = make(map[*Timer]struct{})
-			}
-			c.away[t] = struct{}{}
+		if t.lane != nil {
+			c.queue(t)
+			continue
 		}
+		submit := c.begin(t)
 		c.mu.Unlock()
-		unwatch()
-		c.submit(firing{ctx, fn})
+		submit()
 		c.mu.Lock()
 	}
 	c.running = false
@@ -210,58 +201,67 @@ func (c *clock) fire() {
 	c.mu.Unlock()
 }
 
-// submit submits a task that is due. If the queue is full, all others wait too, in order. Where there are lanes, each has a
-// goroutine for as long as it has something due: one that is full delays no other (T2).
-func (c *clock) submit(f firing) {
-	if c.e.inject.lanes == nil {
-		c.e.startFiring(f.ctx, f.fn)
-		return
+// begin takes a timer that is due for the one that fires, and returns what submits its task: without mu, for that waits for room.
+// Of After nothing is kept any more but by that. Caller holds mu.
+func (c *clock) begin(t *Timer) (submit func()) {
+	ctx, fn, unwatch := t.ctx, t.fn, func() bool { return true }
+	if t.period == 0 {
+		unwatch = c.forget(t)
+	} else {
+		c.leave(t)
+		fn = t.tick
 	}
-	at, err := c.e.inject.lanes.spot(f.ctx)
-	if err != nil {
-		return // it was asked before
+	return func() {
+		unwatch()
+		if c.e.startFiring(ctx, fn) != nil { // ctx may be one that nobody watches
+			c.end(t)
+		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if list := c.due[at.lane]; list != nil {
-		*list = append(*list, f)
-		return
+}
+
+// leave notes that a timer is no longer in the heap, and not over. Caller holds mu.
+func (c *clock) leave(t *Timer) {
+	t.at = timerFired
+	c.away[t] = struct{}{}
+}
+
+// queue has a timer that is due fire after the others of its lane. Each lane has a goroutine for as long as it has something due: one
+// that is full delays no other (T2). Until its turn the timer may be stopped, and its ctx may end. Caller holds mu.
+func (c *clock) queue(t *Timer) {
+	c.leave(t)
+	list, going := c.due[t.lane]
+	c.due[t.lane] = append(list, t)
+	if !going {
+		c.firing.Go(func() { c.submitDue(t.lane) })
 	}
-	if c.closed {
-		return
-	}
-	if c.due == nil {
-		c.due = make(map[waitedFor]*[]firing)
-	}
-	list := &[]firing{f}
-	c.due[at.lane] = list
-	c.firing.Go(func() { c.submitDue(at.lane, list) })
 }
 
 // submitDue submits what is due in a lane, until there is nothing left.
-func (c *clock) submitDue(lane waitedFor, list *[]firing) {
-	for {
-		c.mu.Lock()
-		batch := *list
-		*list = nil
-		if len(batch) == 0 || c.closed {
-			delete(c.due, lane)
-			c.mu.Unlock()
-			return
+func (c *clock) submitDue(lane waitedFor) {
+	c.mu.Lock()
+	for !c.closed && len(c.due[lane]) > 0 {
+		list := c.due[lane]
+		t := list[0]
+		list[0] = nil
+		c.due[lane] = list[1:]
+		if t.at != timerFired { // stopped, or its ctx is done
+			continue
 		}
+		submit := c.begin(t)
 		c.mu.Unlock()
-		for _, f := range batch {
-			c.e.startFiring(f.ctx, f.fn)
-		}
+		submit()
+		c.mu.Lock()
 	}
+	delete(c.due, lane)
+	c.mu.Unlock()
 }
 
 // startFiring submits a task of a timer, whose parent is given. If it is refused, then because that is done, or the executor
 // closed, and the timer is over.
-func (e *Executor) startFiring(parent context.Context, fn func(context.Context)) {
+func (e *Executor) startFiring(parent context.Context, fn func(context.Context)) error {
 	o := &origin{parent: parent, firing: true, traced: sampledSpan(parent)}
 	fn = e.probeFor(parent, parent, nil, o.traced, true).bare(fn)
-	_ = e.rejected(e.submit(nil, parent, entry{fn: fn, of: o}, true))
+	return e.rejected(e.submit(nil, parent, entry{fn: fn, of: o}, true))
 }
 
 // tick is the task of a timer that fires again and again.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -230,6 +231,70 @@ func TestTimer_WhatHasEndedKeepsNothing(t *testing.T) {
 		eventually(t, fmt.Sprint("timer ", i), func() bool { runtime.GC(); return of.Value() == nil })
 		require.False(t, kept[i].Stop())
 	}
+}
+
+// A timer that is due, and waits behind others of its lane for room, can be stopped, and its context's end is noticed, as without lanes.
+// Mutant: what is due in a lane is kept apart from its timer.
+func TestTimer_WhatIsDueInAFullLaneCanEnd(t *testing.T) {
+	for name, opts := range map[string][]executor.Option{"a lane": {executor.WithLanes(executor.Lane{QueueLimit: 1})}, "no lanes": {executor.WithQueueLimit(1)}} {
+		t.Run(name, func(t *testing.T) {
+			e := bare(t, 1, opts...)
+			hold := stick(t, e, 1)
+			require.NoError(t, e.TryGo(context.Background(), func(context.Context) {}))
+			type load struct{ _ [1 << 16]byte }
+			var timers []*executor.Timer
+			var cancels []context.CancelFunc
+			var loads []weak.Pointer[load]
+			for range 3 {
+				of := new(load)
+				ctx, cancel := context.WithCancel(context.WithValue(context.Background(), of, of))
+				timer, err := e.After(ctx, 0, func(context.Context) { t.Error(&of, "was stopped") })
+				require.NoError(t, err)
+				timers, cancels, loads = append(timers, timer), append(cancels, cancel), append(loads, weak.Make(of))
+				eventually(t, "the first waits for room", func() bool { return e.Stats().Waiting == 1 })
+			}
+			cancels[1]()
+			cancels[1] = nil
+			require.True(t, timers[2].Stop())
+			cancels[2] = nil
+			for _, of := range loads[1:] {
+				eventually(t, "nothing of them stays", func() bool { runtime.GC(); return of.Value() == nil })
+			}
+			cancels[0]()
+			hold.Open()
+			require.NoError(t, e.Shutdown(context.Background()))
+			require.EqualValues(t, 2, e.Stats().Completed)
+		})
+	}
+}
+
+// over is a context that nobody can watch: it has no Done.
+type over struct {
+	context.Context
+	is *atomic.Bool
+}
+
+func (o over) Done() <-chan struct{} { return nil }
+func (o over) Err() error {
+	if o.is.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A timer of Every whose firing is refused is over. Mutant: it stays among those that have fired.
+func TestTimer_WhoIsRefusedIsOver(t *testing.T) {
+	e := bare(t, 1)
+	type load struct{ _ [1 << 16]byte }
+	var done atomic.Bool
+	of := new(load)
+	seen := weak.Make(of)
+	_, err := e.Every(context.WithValue(over{context.Background(), &done}, of, of), time.Millisecond, func(context.Context) {})
+	require.NoError(t, err)
+	eventually(t, "it fires", func() bool { return e.Stats().Completed > 2 })
+	done.Store(true)
+	eventually(t, "nothing of it stays", func() bool { runtime.GC(); return seen.Value() == nil })
+	require.NoError(t, e.Close())
 }
 
 // Timers race their own stops, ends and firings, on real time.
