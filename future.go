@@ -83,8 +83,6 @@ func newFuture[T any](r *runner, e *Executor, ctx context.Context, fn func(conte
 	if !sameContext(ctx, background) { // of which there is nothing to ask
 		parent = e.parentOf(ctx)
 		traced = e.traced(ctx, parent)
-	} else {
-		e.meetInside(nil, "a task")
 	}
 	e.meetContext(r, parent)
 	p := e.probeFor(ctx, parent, r, traced, false)
