@@ -174,7 +174,7 @@ func (d *delayRule) refuses(now, oldest time.Duration, queued int, idle bool) bo
 // injector's lock.
 type queueDelay struct {
 	rule  delayRule
-	found atomic.Uint64 // in 1/1024: the sum of what idled was told, since the rule was
+	found atomic.Uint64 // in 1/1024, each at least that: the sum of what idled was told, since the rule was
 	rests atomic.Bool   // idled was told of every slot since
 	marks []delayMark   // oldest first; those before first are over
 	first int
@@ -232,7 +232,7 @@ func (d *queueDelay) idled(free float64) {
 	if free >= 1 && !d.rests.Load() {
 		d.rests.Store(true)
 	}
-	d.found.Add(uint64(free * 1024))
+	d.found.Add(max(1, uint64(free*1024)))
 }
 
 // tell passes on to the rule what idled was told.

@@ -375,6 +375,14 @@ func TestQueueDelay_LanesCountWhatTheyRefuse(t *testing.T) {
 	})
 }
 
+// That a task has found a slot is noticed, also if it was one of thousands. Mutant: the share is rounded down.
+func TestDelay_OneIdleSlotOfMany(t *testing.T) {
+	d := &queueDelay{rule: newDelayRule(time.Millisecond)}
+	d.idled(1.0 / 4096)
+	d.tell()
+	require.True(t, d.rule.asked)
+}
+
 func TestQueueDelay_BadTarget(t *testing.T) {
 	_, err := New(WithQueueDelay(0))
 	require.EqualError(t, err, "executor: WithQueueDelay(0s): must be at least 1ms")
