@@ -248,13 +248,19 @@ func (l *ledger) keep(a *account, live *Executor, attrs []metric.ObserveOption) 
 	}
 }
 
-// laneCounts are the counts of lanes of ended executors.
+// laneCounts are the counts of lanes of ended executors. Beyond maxLaneNames lanes are counted as one, named forgottenName (M2).
 type laneCounts map[string]laneCount
+
+const maxLaneNames = 64
 
 type laneCount struct{ submitted, full, overloaded uint64 }
 
 func (c laneCounts) addOne(name string, n laneCount) {
-	was := c[name]
+	was, known := c[name]
+	if !known && len(c) >= maxLaneNames {
+		name = forgottenName
+		was = c[name]
+	}
 	c[name] = laneCount{was.submitted + n.submitted, was.full + n.full, was.overloaded + n.overloaded}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -93,6 +94,48 @@ func TestLedger_CountsNeverFallAndAreNeverLost(t *testing.T) {
 	require.NoError(t, e.Close())
 	require.EqualValues(t, sum+1, byName(collect(t, cumulative)["executor.task.completed"])["job"])
 	require.EqualValues(t, 1, byName(collect(t, changes)["executor.task.completed"])["job"])
+}
+
+// Mutant, and a bug that there was: one of the counts is left out, and its metric falls when the executor ends.
+func TestLedger_EveryCountIsTakenOver(t *testing.T) {
+	var of, sum Stats
+	from, to := reflect.ValueOf(&of).Elem(), reflect.ValueOf(&sum).Elem()
+	for i := range from.NumField() {
+		if f := from.Field(i); f.Kind() == reflect.Uint64 {
+			f.SetUint(uint64(i + 1))
+		}
+	}
+	of.BlockedTime = 1
+	sum.addCounts(&of)
+	sum.addCounts(&of)
+	require.EqualValues(t, 2, sum.BlockedTime)
+	for i := range from.NumField() {
+		if f := to.Field(i); f.Kind() == reflect.Uint64 {
+			require.EqualValues(t, 2*(i+1), f.Uint(), from.Type().Field(i).Name)
+		}
+	}
+}
+
+// An executor that is made again and again, each time with other lanes, does not make its ledger grow for ever (M2), and no count is lost.
+func TestLedger_ForgetsNamesOfLanes(t *testing.T) {
+	r := metric.NewManualReader()
+	mp := metric.NewMeterProvider(metric.WithReader(r))
+	t.Cleanup(func() { require.NoError(t, mp.Shutdown(background)) })
+	const n = 3 * maxLaneNames
+	for i := range n {
+		name := fmt.Sprint("lane", i)
+		e, err := New(WithMeterProvider(mp), WithName("job"), WithSlots(1), WithLanes(Lane{Name: name}))
+		require.NoError(t, err)
+		require.NoError(t, e.Go(WithLane(background, name), func(context.Context) {}))
+		require.NoError(t, e.Shutdown(background))
+	}
+	points := lanePoints(t, collect(t, r)["executor.lane.task.submitted"])
+	require.Len(t, points, maxLaneNames+1)
+	sum := 0
+	for _, v := range points {
+		sum += int(v)
+	}
+	require.Equal(t, n, sum)
 }
 
 // exporter keeps what it gets.

@@ -240,9 +240,12 @@ func (s *Stats) addCounts(t *Stats) {
 	s.Expired += t.Expired
 	s.Rejected += t.Rejected
 	s.RejectedFull += t.RejectedFull
+	s.RejectedOverloaded += t.RejectedOverloaded
 	s.RejectedClosed += t.RejectedClosed
 	s.RejectedCanceled += t.RejectedCanceled
 	s.RejectedExpired += t.RejectedExpired
+	s.Dismissed += t.Dismissed
+	s.TicksMissed += t.TicksMissed
 	s.Stolen += t.Stolen
 	s.Parks += t.Parks
 	s.Handoffs += t.Handoffs
