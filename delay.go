@@ -32,7 +32,7 @@ type delaying interface {
 	came(q *fifo, now time.Duration)         // an entry was queued
 	taken(q *fifo, n int, now time.Duration) // the n oldest are about to be taken
 	refuses(q *fifo, now time.Duration, idle bool, free float64) bool
-	idled(free float64) // a task found a slot; called without the lock
+	idled(free float64) // a task found a slot; called with the lock or without
 }
 
 // delayRule decides when to refuse. That there is an overload is CoDel's finding, as folly has it; how much may wait then is

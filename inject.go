@@ -32,7 +32,7 @@ type injector struct {
 	queue     fifo       // tasks
 	returned  fifo       // tasks that were in the deque of a slot that has gone (P6)
 	yields    resumeList // runners that yielded
-	beside    int        // how many of these there are, and of ready: see recount
+	beside    int        // returned, yields and ready together: see recount
 	ready     int        // how many lanes have an entry that may start (N6)
 	apart     bool       // returned had the last turn
 	outer     bool       // a lane had it

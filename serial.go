@@ -12,7 +12,7 @@ import (
 //
 // A Serial is exclusive: while its task waits, inside Blocking or not, no other of its tasks runs. That is how it differs
 // from an executor with WithSlots(1), where another task runs as soon as one blocks, marked or, after some 10 ms, not.
-// Its tasks take turns with everything else: after 16 of them, or a budget (WithBudget), others go first. A panic or a
+// Its tasks take turns with everything else: after 16 of them, a budget (WithBudget), or one that came alone, others go first. A panic or a
 // Goexit ends one task and not the Serial.
 //
 // A waiting task takes no place in the executor's queue. A Serial has a bound of its own, the executor's queue limit

@@ -194,7 +194,7 @@ func (e *Executor) admitLate(r *runner, ctx context.Context, en entry, wait bool
 // waits only as long as that helps: without a spare left, or when the queue stands still, its child is
 // accepted over the limit, and refused beyond the hard cap.
 func (e *Executor) waitForRoom(ctx context.Context, w *waiter) error {
-	e.meet(w.caller, "waiting for room") // here, and the channel too, for the stack is less deep than in admit
+	e.meet(w.caller, "waiting for room") // here, not in admit, whose stack stays small so
 	w.ready = make(chan struct{})
 	if w.caller != nil {
 		return e.waitInTask(ctx, w)
