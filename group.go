@@ -322,3 +322,10 @@ func (g *Group) open() *round {
 	}
 	return g.round
 }
+
+// stopped reports whether the group hands out no more.
+func (g *Group) stopped() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.round != nil && g.round.ctx.Err() != nil
+}

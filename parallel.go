@@ -123,13 +123,6 @@ func ForEach[T any](ctx context.Context, e *Executor, seq iter.Seq[T], fn func(c
 // errSeqEnded is why the contexts of ForEach's calls end when its sequence did not return.
 var errSeqEnded = errors.New("executor: ForEach: the sequence panicked or called Goexit")
 
-// stopped reports whether the group hands out no more.
-func (g *Group) stopped() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.round != nil && g.round.ctx.Err() != nil
-}
-
 // Streams: results in order, or as they come, of a sequence that may be endless.
 
 // Ordered calls fn for each element of seq, each call a task of its own, and yields the results in the order of the
@@ -187,7 +180,6 @@ type stream[T, R any] struct {
 	pulled []*Future[R]  // and not yielded yet, oldest first
 	ended  chan struct{} // as they come: gets a value for each element that has ended; else nil
 	stuck  chan struct{} // gets a value when every slot is held by a task that waits, and no spare is left
-	failed error         // why an element was refused
 }
 
 var errStreamLeft = errors.New("executor: the loop over the results has ended")
@@ -201,17 +193,10 @@ func (s *stream[T, R]) run(seq iter.Seq[T]) {
 	}
 	for v := range seq {
 		if !s.add(v) {
-			break
-		}
-	}
-	for len(s.pulled) > 0 {
-		if !s.deliver() {
 			return
 		}
 	}
-	if s.failed != nil {
-		s.end(s.failed)
-	}
+	s.drain()
 }
 
 // add starts an element, and yields what is there or has to be yielded before another one may be pulled. It reports
@@ -219,12 +204,15 @@ func (s *stream[T, R]) run(seq iter.Seq[T]) {
 // does at its end take place.
 func (s *stream[T, R]) add(v T) (more bool) {
 	defer func() {
-		if !more && s.failed == nil {
+		if !more {
 			s.stop()
 		}
 	}()
-	if s.failed = s.start(v); s.failed != nil {
-		return false // what was accepted is yielded first
+	if err := s.start(v); err != nil {
+		if s.drain() { // what was accepted is yielded first
+			s.end(err)
+		}
+		return false
 	}
 	for len(s.pulled) > 2*s.e.slotCount() || s.ready() {
 		if !s.deliver() {
@@ -283,6 +271,16 @@ func (s *stream[T, R]) deliver() bool {
 	}
 	s.end(errorOf(s.ctx))
 	return false
+}
+
+// drain yields what has been started. It reports false if the stream has ended meanwhile.
+func (s *stream[T, R]) drain() bool {
+	for len(s.pulled) > 0 {
+		if !s.deliver() {
+			return false
+		}
+	}
+	return true
 }
 
 // take takes the next result, if it is there.

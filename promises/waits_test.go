@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/seed-97bda89a/executor"
 	"github.com/seed-97bda89a/executor/internal/testkit"
@@ -269,6 +270,42 @@ func TestPromise04_ChildrenOfABlockedTaskAreStolen(t *testing.T) {
 			executor.Blocking(ctx, wg.Wait)
 			return nil
 		}), fmt.Sprint(n))
+		quiet(t, e)
+	}
+}
+
+// An element of a stream is refused because ctx has ended, while another one runs: seq cleans up when that has ended too. Mutant: seq is
+// told at once, and what was started is waited for afterwards.
+func TestStream_ARefusedElementWaitsForTheOthers(t *testing.T) {
+	for name, stream := range map[string]streamFunc{"Ordered": executor.Ordered[int, string], "Unordered": executor.Unordered[int, string]} {
+		e := spared(t, 2, 4)
+		inAndOut(t, e, func(ctx context.Context) error {
+			ctx, cancel := context.WithCancelCause(ctx)
+			defer cancel(nil)
+			var running atomic.Int64
+			runs, atCleanup := newGate(t), int64(-1)
+			seq := func(yield func(int) bool) {
+				if yield(0) {
+					executor.Blocking(ctx, runs.Wait)
+					cancel(errCause)
+					yield(1)
+				}
+				atCleanup = running.Load()
+			}
+			var got error
+			for _, err := range stream(ctx, e, seq, func(ctx context.Context, _ int) (string, error) {
+				running.Add(1)
+				defer running.Add(-1)
+				runs.Open()
+				executor.Blocking(ctx, func() { <-ctx.Done(); time.Sleep(time.Millisecond) })
+				return "", nil
+			}) {
+				got = err
+			}
+			require.ErrorIs(t, got, errCause, name)
+			require.Zero(t, atCleanup, "elements of %s that run while seq cleans up", name)
+			return nil
+		})
 		quiet(t, e)
 	}
 }
