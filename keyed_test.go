@@ -122,3 +122,21 @@ func TestSerial_RacesTheEnd(t *testing.T) {
 		}
 	}
 }
+
+func TestSerial_BadArguments(t *testing.T) {
+	e := newExecutor(t)
+	nothing := func(context.Context) {}
+	var nilSerial *executor.Serial
+	require.EqualError(t, nilSerial.Go(context.Background(), nothing), "executor: nil Serial")
+	require.EqualError(t, new(executor.Serial).Go(context.Background(), nothing), "executor: Serial not made by NewSerial")
+	require.EqualError(t, executor.NewSerial(nil).TryGo(context.Background(), nothing), "executor: nil Executor")
+	//lint:ignore SA1012 nil is what is tested
+	require.EqualError(t, executor.NewSerial(e).Go(nil, nothing), "executor: nil context")
+	require.EqualError(t, executor.NewSerial(e).Go(context.Background(), nil), "executor: nil function")
+	var nilKeyed *executor.Keyed[int]
+	require.EqualError(t, nilKeyed.Go(context.Background(), 1, nothing), "executor: nil Keyed")
+	require.EqualError(t, new(executor.Keyed[int]).Do(context.Background(), 1, nil), "executor: Keyed not made by NewKeyed")
+	nan := 0.0
+	require.EqualError(t, executor.NewKeyed[float64](e).Go(context.Background(), nan/nan, nothing), "executor: Keyed: the key NaN is not equal to itself")
+	require.PanicsWithError(t, "executor: Keyed.SetLimit(0): must be at least 1", func() { executor.NewKeyed[int](e).SetLimit(0) })
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-97bda89a/executor"
+	"github.com/seed-97bda89a/executor/internal/goid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -180,9 +181,12 @@ func TestSerial_SelfWait(t *testing.T) {
 				})
 				require.ErrorIs(t, s.Go(ctx, func(context.Context) {}), executor.ErrSelfWait, "no room")
 				require.ErrorIs(t, s.TryGo(ctx, func(context.Context) {}), executor.ErrQueueFull)
-				g := e.NewGroup(ctx)
-				g.Go(func(ctx context.Context) error { // runs in place
-					_, err := f.Wait(ctx)
+				g, here := e.NewGroup(ctx), goid.ID()
+				g.Go(func(ctx context.Context) error {
+					if kind.Name == "task ctx" && goid.ID() != here {
+						return nil // somebody else was faster, and would wait for who waits for it
+					}
+					_, err := f.Wait(ctx) // in place
 					if err == nil {
 						return errors.New("it ran out of turn")
 					}
@@ -378,22 +382,4 @@ func TestSerial_Ends(t *testing.T) {
 		require.EqualValues(t, 2, ran.Load())
 		balanced(t, e)
 	})
-}
-
-func TestSerial_BadArguments(t *testing.T) {
-	e := newExecutor(t)
-	nothing := func(context.Context) {}
-	var nilSerial *executor.Serial
-	require.EqualError(t, nilSerial.Go(context.Background(), nothing), "executor: nil Serial")
-	require.EqualError(t, new(executor.Serial).Go(context.Background(), nothing), "executor: Serial not made by NewSerial")
-	require.EqualError(t, executor.NewSerial(nil).TryGo(context.Background(), nothing), "executor: nil Executor")
-	//lint:ignore SA1012 nil is what is tested
-	require.EqualError(t, executor.NewSerial(e).Go(nil, nothing), "executor: nil context")
-	require.EqualError(t, executor.NewSerial(e).Go(context.Background(), nil), "executor: nil function")
-	var nilKeyed *executor.Keyed[int]
-	require.EqualError(t, nilKeyed.Go(context.Background(), 1, nothing), "executor: nil Keyed")
-	require.EqualError(t, new(executor.Keyed[int]).Do(context.Background(), 1, nil), "executor: Keyed not made by NewKeyed")
-	nan := 0.0
-	require.EqualError(t, executor.NewKeyed[float64](e).Go(context.Background(), nan/nan, nothing), "executor: Keyed: the key NaN is not equal to itself")
-	require.PanicsWithError(t, "executor: Keyed.SetLimit(0): must be at least 1", func() { executor.NewKeyed[int](e).SetLimit(0) })
 }
