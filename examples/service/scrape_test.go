@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,16 +109,19 @@ func TestScrape_TheTruthUnderLoad(t *testing.T) {
 	look() // it watches from now on
 
 	type sent struct{ before, after, begun, ended time.Time }
+	var mu sync.Mutex
 	var ran []*sent // by the one slot, one after another
 	const failed = 7
 	accepted, refused := 0, 0
 	for i := 0; accepted < 300 || refused < 100; i++ {
 		s := &sent{before: time.Now()}
 		err := e.TryGo(context.Background(), func(context.Context) {
-			s.begun = time.Now()
-			ran = append(ran, s)
+			begun := time.Now()
 			time.Sleep(time.Millisecond)
-			s.ended = time.Now()
+			mu.Lock()
+			defer mu.Unlock()
+			s.begun, s.ended = begun, time.Now()
+			ran = append(ran, s)
 		})
 		s.after = time.Now()
 		if err == nil {
