@@ -104,16 +104,7 @@ func TestPrometheus_Alerts(t *testing.T) {
 		"    static_configs: [{targets: ['" + strings.TrimPrefix(server.URL, "http://") + "']}]\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "alerts.yml"), []byte(quick(t)), 0o644))
-	cmd := exec.Command(prometheus, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0")
-	cmd.Dir = dir
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	api := listening(t, stderr)
+	api := startPrometheus(t, prometheus, dir)
 
 	seen := map[string]bool{}
 	want := []string{

@@ -176,16 +176,7 @@ func TestPrometheus_Scrapes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o644))
-	cmd := exec.Command(prometheus, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0")
-	cmd.Dir = dir
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	api := listening(t, stderr)
+	api := startPrometheus(t, prometheus, dir)
 
 	stats := exported(t, p)
 	require.Equal(t, float64(2*n), stats["http_server_request_duration_seconds_count"])
@@ -205,6 +196,21 @@ func TestPrometheus_Scrapes(t *testing.T) {
 			require.NotEmpty(t, query(t, api, expr), expr)
 		}
 	}
+}
+
+// startPrometheus runs a Prometheus with the prometheus.yml in dir until the test ends, and returns its URL.
+func startPrometheus(t *testing.T, prometheus, dir string) string {
+	t.Helper()
+	cmd := exec.Command(prometheus, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0")
+	cmd.Dir = dir
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return listening(t, stderr)
 }
 
 // listening returns the URL of a Prometheus that writes its log to stderr.
