@@ -8,7 +8,8 @@ import (
 // WithQueueDelay makes the executor refuse work early, with ErrOverloaded, when tasks wait too long: when the shortest wait
 // of two targets' time exceeded target, and for as long as that goes on, the queue gets no longer than what starts within target at the
 // present pace. A burst that is worked off passes, a queue that stands does not, and no slot idles for it: nothing is refused
-// while one is idle. At 150 % load, of tasks of equal length, 99 % of what is accepted wait for little more than target, and all of the
+// while one is idle. After a moment in which every slot was idle the age of the oldest queued task has to exceed target too, until waits are
+// long again. At 150 % load, of tasks of equal length, 99 % of what is accepted wait for little more than target, and all of the
 // slots' time is used; with 5 % of the tasks 20 times as long 97 % of it is, and the 99th percentile of the wait is 3 targets.
 // Where the slots idle about as much as is refused, all of it could be served, only later: then the queue may become longer, up to
 // 16 targets. So choose a target not below the length of the longest common tasks. Work of Serials and Keyeds is refused too.

@@ -19,6 +19,7 @@ func (e *Executor) startBare(ctx context.Context, fn func(context.Context), wait
 		}
 		return e.refused(en, e.submit(tc.r, ctx, en, wait))
 	}
+	// The context of a plain origin is of no foreign kind, so its error tells whether it is done: see over.
 	if o := e.inject.recent.Load(); o != nil && o.plain && !e.inject.due.Load() && !rtrace.IsEnabled() && sameContext(o.parent, ctx) && (sameContext(ctx, background) || ctx.Err() == nil) {
 		if e.handOver(entry{fn: fn, of: o}) {
 			return nil
